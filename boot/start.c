@@ -1,0 +1,179 @@
+#include "start.h"
+#include "console.h"
+#include "cpu.h"
+#include "elf.h"
+#include "hv/format.h"
+#include "memory.h"
+#include "paging.h"
+
+#define CR3_ADDRESS 0x000ffffffffff000ull
+#define MIB(bytes)  ((unsigned long long)((bytes) >> 20))
+
+/* What the core's slot says before the core has called L0. */
+#define NOT_CALLED UINT64_MAX
+
+/* boot/enter.asm */
+u64 enter_l0(struct l0_call *call, u64 entry, u64 cr3);
+
+/* boot/enter.asm has these offsets. */
+_Static_assert(offsetof(struct l0_call, resume_rip) == 16, "boot/enter.asm");
+_Static_assert(offsetof(struct l0_call, resume_rsp) == 24, "boot/enter.asm");
+_Static_assert(offsetof(struct l0_call, resume_rflags) == 32, "boot/enter.asm");
+_Static_assert(offsetof(struct l0_call, resume_cr3) == 40, "boot/enter.asm");
+
+/* Written by the boot processor, read by all cores, which each write their own slots. */
+static struct boot_info info;
+static u64 entry_point;
+static u64 *pml4_tables; /* one page per core */
+static struct cpu_facts facts[MAX_CPUS];
+static u64 results[MAX_CPUS]; /* enum l0_error, or NOT_CALLED */
+
+static void read_facts_on_core(u32 cpu) { cpu_read_facts(&facts[cpu]); }
+
+static bool check_core(const struct smp *smp, u32 cpu, char reason[REASON_MAX])
+{
+    char cause[REASON_MAX] = "it does not answer the firmware's MP services";
+
+    if (facts[cpu].read && checks_pass(&facts[cpu], cause))
+        return true;
+    if (cpu == 0)
+        format_string(reason, REASON_MAX, "%s", cause);
+    else
+        format_string(reason, REASON_MAX, "core %u (APIC id %u): %s", cpu, smp->apic_id[cpu],
+                      cause);
+    return false;
+}
+
+bool start_check(const struct smp *smp, char reason[REASON_MAX])
+{
+    read_facts_on_core(0);
+    if (!check_core(smp, 0, reason))
+        return false;
+    if (!smp_run_on_others(read_facts_on_core)) {
+        format_string(reason, REASON_MAX,
+                      "the firmware's MP services do not start the other cores");
+        return false;
+    }
+    for (u32 cpu = 1; cpu < smp->cpu_count; cpu++) {
+        if (!check_core(smp, cpu, reason))
+            return false;
+    }
+    return true;
+}
+
+static void start_on_core(u32 cpu)
+{
+    struct l0_call call = {.boot_info = (uintptr_t)&info, .cpu = cpu};
+    u64 *pml4 = pml4_tables + cpu * PAGE_TABLE_ENTRIES;
+
+    cpu_unlock_vmx();
+    paging_copy_lower_half(pml4, (const u64 *)(cpu_read_cr3() & CR3_ADDRESS));
+    results[cpu] = enter_l0(&call, entry_point, (uintptr_t)pml4);
+}
+
+static const char *result_name(u64 result)
+{
+    switch (result) {
+    case L0_NO_MEMORY: return "its memory does not suffice";
+    case L0_VMXON_FAILED: return "VMXON failed";
+    case L0_BAD_BOOT_INFO: return "it does not accept the loader's boot_info";
+    case NOT_CALLED: return "the core was not reached";
+    default: return "unknown error";
+    }
+}
+
+/* Starts L0 on all cores, given that it, its boot_info and the page tables are in place. */
+static bool launch(const struct smp *smp, char reason[REASON_MAX])
+{
+    for (u32 cpu = 0; cpu < smp->cpu_count; cpu++)
+        results[cpu] = NOT_CALLED;
+    start_on_core(0);
+    if (results[0] != L0_OK) {
+        format_string(reason, REASON_MAX, "L0 could not start: %s", result_name(results[0]));
+        return false;
+    }
+    if (!smp_run_on_others(start_on_core))
+        say(LOG_ERROR, "the firmware's MP services failed while L0 was started");
+    for (u32 cpu = 1; cpu < smp->cpu_count; cpu++) {
+        if (results[cpu] != L0_OK)
+            say(LOG_ERROR, "core %u (APIC id %u) runs without Plastron: %s", cpu, smp->apic_id[cpu],
+                result_name(results[cpu]));
+    }
+    return true;
+}
+
+/* Launches on page tables that exist no longer than that. */
+static bool launch_on_own_tables(const struct smp *smp, char reason[REASON_MAX])
+{
+    struct paging_request request = {.region_base = info.region_base,
+                                     .image_size = info.image_size,
+                                     .ram_top = info.ram_top,
+                                     .cpu_count = smp->cpu_count,
+                                     .has_1g_pages = cpu_has_1g_pages()};
+    u64 pages = paging_page_count(&request);
+    u64 tables = memory_allocate(pages);
+
+    if (!tables) {
+        format_string(reason, REASON_MAX, "not enough memory: no %llu KiB for page tables",
+                      (unsigned long long)(pages * PAGE_SIZE >> 10));
+        return false;
+    }
+    pml4_tables = (u64 *)tables;
+    paging_build(&request, pml4_tables, tables);
+
+    bool launched = launch(smp, reason);
+
+    memory_free(tables, pages * PAGE_SIZE);
+    return launched;
+}
+
+static void fill_boot_info(const struct smp *smp, const struct config *config, u64 acpi_rsdp)
+{
+    info.magic = BOOT_INFO_MAGIC;
+    info.acpi_rsdp = acpi_rsdp;
+    info.cpu_count = smp->cpu_count;
+    for (u32 cpu = 0; cpu < smp->cpu_count; cpu++)
+        info.apic_id[cpu] = smp->apic_id[cpu];
+    info.config = *config;
+}
+
+bool start_l0(const struct smp *smp, const struct config *config, u64 acpi_rsdp,
+              char reason[REASON_MAX])
+{
+    struct elf_layout layout;
+    struct memory_summary memory;
+    u64 largest;
+
+    if (!elf_read(l0_image, (size_t)(l0_image_end - l0_image), &layout)) {
+        format_string(reason, REASON_MAX, "the L0 image inside plastron.efi is damaged");
+        return false;
+    }
+    if (!memory_summarize(&memory)) {
+        format_string(reason, REASON_MAX, "the firmware does not give out its memory map");
+        return false;
+    }
+    entry_point = layout.entry;
+    info.image_size = layout.image_size;
+    info.ram_top = memory.ram_top;
+    info.shadow_bytes_per_cpu = l0_shadow_bytes_per_cpu(memory.ram_bytes, smp->cpu_count);
+    info.shadow_bytes_per_cpu = l0_shadow_bytes_per_cpu(memory.ram_bytes, smp->cpu_count);
+    info.region_size = l0_region_size(layout.image_size, memory.ram_bytes, smp->cpu_count);
+    info.region_base = memory_reserve(info.region_size, &largest);
+    if (!info.region_base) {
+        format_string(
+            reason, REASON_MAX,
+            "not enough memory: %llu MiB are needed in one piece, the largest free one has "
+            "%llu MiB",
+            MIB(info.region_size), MIB(largest));
+        return false;
+    }
+    fill_boot_info(smp, config, acpi_rsdp);
+    elf_load(l0_image, (void *)info.region_base, info.image_size);
+    say(LOG_DEBUG, "L0 at 0x%llx, %llu MiB, %u core(s)", (unsigned long long)info.region_base,
+        MIB(info.region_size), smp->cpu_count);
+
+    if (launch_on_own_tables(smp, reason))
+        return true;
+    memory_free(info.region_base, info.region_size);
+    return false;
+}

@@ -1,0 +1,84 @@
+#include "lapic.h"
+
+#include "x86.h"
+#include "../hv/insn.h"
+#include "../hv/l0.h"
+#include "../hv/trap.h"
+
+#define APIC_TPR 0x80
+#define APIC_EOI 0xb0
+#define APIC_LDR 0xd0
+#define APIC_DFR 0xe0
+#define APIC_SVR 0xf0
+#define APIC_ISR 0x100
+#define APIC_ESR 0x280
+#define APIC_LVT_TIMER 0x320
+#define APIC_LVT_ERROR 0x370
+#define APIC_TIMER_INITIAL 0x380
+#define APIC_TIMER_DIVIDE 0x3e0
+#define APIC_SVR_RESET 0xffu
+#define LVT_MASKED BIT(16)
+
+static bool in_x2apic_mode(void) { return rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_X2APIC; }
+
+static volatile u32 *xapic_register(u32 reg)
+{
+    u64 base = rdmsr(MSR_IA32_APIC_BASE);
+
+    if (!(base & APIC_BASE_ENABLE) || (base & PTE_ADDR) >= l0.boot.ram_top)
+        return NULL;
+    return (volatile u32 *)pool_va((base & PTE_ADDR) + reg);
+}
+
+u32 lapic_read(u32 reg)
+{
+    volatile u32 *word;
+    u64 value = 0;
+
+    if (in_x2apic_mode()) {
+        rdmsr_safe(MSR_X2APIC_FIRST + reg / 16, &value);
+        return (u32)value;
+    }
+    word = xapic_register(reg);
+    return word ? *word : 0;
+}
+
+void lapic_write(u32 reg, u32 value)
+{
+    volatile u32 *word;
+
+    if (in_x2apic_mode()) {
+        wrmsr_safe(MSR_X2APIC_FIRST + reg / 16, value);
+        return;
+    }
+    word = xapic_register(reg);
+    if (word)
+        *word = value;
+}
+
+/* Each EOI ends the interrupt in service with the highest priority. */
+static void end_interrupts_in_service(void)
+{
+    for (u32 i = 0; i < 8; i++) {
+        u32 in_service = lapic_read(APIC_ISR + 16 * i);
+
+        for (; in_service; in_service &= in_service - 1)
+            lapic_write(APIC_EOI, 0);
+    }
+}
+
+void lapic_init_reset(void)
+{
+    end_interrupts_in_service();
+    lapic_write(APIC_TIMER_INITIAL, 0);
+    lapic_write(APIC_TIMER_DIVIDE, 0);
+    for (u32 lvt = APIC_LVT_TIMER; lvt <= APIC_LVT_ERROR; lvt += 16)
+        lapic_write(lvt, LVT_MASKED);
+    lapic_write(APIC_TPR, 0);
+    lapic_write(APIC_ESR, 0);
+    if (!in_x2apic_mode()) {
+        lapic_write(APIC_LDR, 0);
+        lapic_write(APIC_DFR, 0xffffffff);
+    }
+    lapic_write(APIC_SVR, APIC_SVR_RESET);
+}

@@ -1,0 +1,17 @@
+/* The local APIC of this core, in xAPIC or x2APIC mode. SDM vol. 3, "Advanced Programmable
+   Interrupt Controller (APIC)". */
+#ifndef PLASTRON_DRIVERS_LAPIC_H
+#define PLASTRON_DRIVERS_LAPIC_H
+
+#include "types.h"
+
+/* Registers by their offset in the xAPIC's page. Nothing happens, and 0 is read, if the APIC is
+   switched off or lies where L0 cannot reach it. */
+u32 lapic_read(u32 reg);
+void lapic_write(u32 reg, u32 value);
+
+/* The state after INIT, as far as software can make it: the ID and the mode stay. SDM vol. 3,
+   "Local APIC State After an INIT Reset". */
+void lapic_init_reset(void);
+
+#endif

@@ -1,0 +1,107 @@
+/* Polled 16550 UART. Registers: National Semiconductor PC16550D data sheet, table 2. */
+#include "serial.h"
+
+#define UART_DATA 0 /* divisor's low byte while LCR_DLAB is set */
+#define UART_IER  1 /* divisor's high byte while LCR_DLAB is set */
+#define UART_FCR  2
+#define UART_LCR  3
+#define UART_MCR  4
+#define UART_LSR  5
+
+#define FCR_ENABLE            0x01
+#define LCR_8N1               0x03
+#define LCR_DLAB              0x80
+#define MCR_DTR               0x01
+#define MCR_RTS               0x02
+#define MCR_OUT2              0x08 /* gates the interrupt line on a PC */
+#define LSR_DATA_READY        0x01
+#define LSR_TRANSMITTER_EMPTY 0x20
+#define LSR_ABSENT            0xff /* what an empty port reads; bit 7 never stands with all the others */
+
+#define UART_CLOCK 115200u
+
+/* A port read takes about 1 us: enough for a full FIFO at 300 bits a second. */
+#define PUT_POLLS 500000u
+
+static inline u8 port_in(u16 port)
+{
+    u8 value;
+
+    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
+    return value;
+}
+
+static inline void port_out(u16 port, u8 value)
+{
+    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static inline u16 uart(u16 port, u16 reg) { return (u16)(port + reg); }
+
+/* A UART that has stalled once is not waited for again until it has been seen to move. */
+static bool stalled;
+
+static bool wait_transmitter(u16 port)
+{
+    u32 polls = stalled ? 1 : PUT_POLLS;
+
+    while (polls--) {
+        if (port_in(uart(port, UART_LSR)) & LSR_TRANSMITTER_EMPTY) {
+            stalled = false;
+            return true;
+        }
+        __builtin_ia32_pause();
+    }
+    stalled = true;
+    return false;
+}
+
+static void set_speed(u16 port, u32 baud)
+{
+    u32 divisor = UART_CLOCK / baud;
+
+    if (divisor == 0)
+        divisor = 1;
+    if (divisor > 0xffff)
+        divisor = 0xffff;
+    port_out(uart(port, UART_LCR), LCR_DLAB | LCR_8N1);
+    port_out(uart(port, UART_DATA), (u8)divisor);
+    port_out(uart(port, UART_IER), (u8)(divisor >> 8));
+    port_out(uart(port, UART_LCR), LCR_8N1);
+}
+
+bool serial_init(u16 port, u32 baud)
+{
+    if (port_in(uart(port, UART_LSR)) == LSR_ABSENT)
+        return false;
+    if (baud == 0)
+        return true;
+    wait_transmitter(port); /* the firmware's last byte must leave at the old speed */
+    set_speed(port, baud);
+    port_out(uart(port, UART_FCR), FCR_ENABLE);
+    port_out(uart(port, UART_MCR), MCR_DTR | MCR_RTS | MCR_OUT2);
+    return true;
+}
+
+void serial_put(u16 port, u8 byte)
+{
+    if (wait_transmitter(port))
+        port_out(uart(port, UART_DATA), byte);
+}
+
+bool serial_ready(u16 port)
+{
+    u8 status = port_in(uart(port, UART_LSR));
+
+    return status != LSR_ABSENT && (status & LSR_DATA_READY);
+}
+
+u8 serial_get(u16 port) { return port_in(uart(port, UART_DATA)); }
+
+void serial_recover(u16 port)
+{
+    port_out(uart(port, UART_LCR), LCR_8N1); /* L1 may have been stopped with DLAB set */
+    port_out(uart(port, UART_IER), 0);
+    port_out(uart(port, UART_MCR), MCR_DTR | MCR_RTS | MCR_OUT2); /* no loop-back */
+    stalled = false;
+}

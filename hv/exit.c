@@ -1,0 +1,126 @@
+#include "exit.h"
+
+#include "hidden.h"
+#include "inject.h"
+#include "insn.h"
+#include "l0.h"
+#include "log.h"
+#include "panic.h"
+#include "vmcs.h"
+#include "../vmx/instructions.h"
+#include "../vmx/l2.h"
+
+typedef void (*exit_handler)(struct cpu *);
+
+static void exit_undefined(struct cpu *cpu)
+{
+    (void)cpu;
+    inject_ud();
+}
+
+/* What the monitor trap flag was set for has been ended by exit_handle. */
+static void exit_monitor_trap(struct cpu *cpu) { (void)cpu; }
+
+static const exit_handler handlers[EXIT_REASON_COUNT] = {
+    [EXIT_REASON_TRIPLE_FAULT] = exit_triple_fault,
+    [EXIT_REASON_INIT] = exit_init,
+    [EXIT_REASON_SIPI] = exit_sipi,
+    [EXIT_REASON_TASK_SWITCH] = exit_task_switch,
+    [EXIT_REASON_CPUID] = exit_cpuid,
+    [EXIT_REASON_GETSEC] = exit_undefined,
+    [EXIT_REASON_INVD] = exit_invd,
+    [EXIT_REASON_VMCALL] = exit_vmcall,
+    [EXIT_REASON_VMCLEAR] = exit_vmclear,
+    [EXIT_REASON_VMLAUNCH] = exit_vmlaunch,
+    [EXIT_REASON_VMPTRLD] = exit_vmptrld,
+    [EXIT_REASON_VMPTRST] = exit_vmptrst,
+    [EXIT_REASON_VMREAD] = exit_vmread,
+    [EXIT_REASON_VMRESUME] = exit_vmresume,
+    [EXIT_REASON_VMWRITE] = exit_vmwrite,
+    [EXIT_REASON_VMOFF] = exit_vmxoff,
+    [EXIT_REASON_VMON] = exit_vmxon,
+    [EXIT_REASON_CR_ACCESS] = exit_cr_access,
+    [EXIT_REASON_MSR_READ] = exit_rdmsr,
+    [EXIT_REASON_MSR_WRITE] = exit_wrmsr,
+    [EXIT_REASON_MONITOR_TRAP_FLAG] = exit_monitor_trap,
+    [EXIT_REASON_EPT_VIOLATION] = exit_ept_violation,
+    [EXIT_REASON_INVEPT] = exit_invept,
+    [EXIT_REASON_INVVPID] = exit_invvpid,
+    [EXIT_REASON_XSETBV] = exit_xsetbv,
+    [EXIT_REASON_VMFUNC] = exit_undefined,
+};
+
+static void deliver_waiting_nmi(struct cpu *cpu)
+{
+    if (!cpu->in_l2 || !l2_nmi_exits(cpu))
+        inject_waiting_nmi(cpu);
+}
+
+static void handle_l1(struct cpu *cpu, u32 reason)
+{
+    u32 basic = reason & EXIT_REASON_BASIC_MASK;
+
+    if (basic >= ARRAY_SIZE(handlers) || !handlers[basic] ||
+        reason & VMX_EXIT_REASONS_FAILED_VMENTRY)
+        panic("unexpected exit %#x of L1, qualification %#lx", reason, vmread(EXIT_QUALIFICATION));
+    cpu->exits_l1[basic]++;
+    handlers[basic](cpu);
+}
+
+/* The last steps before a VM entry. */
+static u64 prepare_resume(struct cpu *cpu)
+{
+    u64 epoch = __atomic_load_n(&l0.ept01_epoch, __ATOMIC_ACQUIRE);
+
+    if (__builtin_expect(cpu->ept01_epoch != epoch, 0)) {
+        invept(INVEPT_ALL_CONTEXT, 0);
+        __atomic_store_n(&cpu->ept01_epoch, epoch, __ATOMIC_RELEASE);
+    }
+    if (__builtin_expect(cpu->nmi_pending != 0, 0)) {
+        cpu->nmi_pending = 0;
+        cpu->nmi_waiting = true;
+    }
+    if (__builtin_expect(cpu->nmi_waiting, 0))
+        deliver_waiting_nmi(cpu);
+    return cpu->in_l2 ? l2_launched(cpu) : cpu->launched01;
+}
+
+static void end_steps(struct cpu *cpu)
+{
+    if (cpu->step & STEP_HIDDEN)
+        hidden_step_end(cpu);
+    if (cpu->step & STEP_NMI) {
+        cpu->step &= ~STEP_NMI;
+        vmcs_change(CPU_BASED_VM_EXEC_CONTROL, CPU_BASED_MONITOR_TRAP_FLAG,
+                    cpu->in_l2 && l2_wants_mtf(cpu) ? CPU_BASED_MONITOR_TRAP_FLAG : 0);
+    }
+}
+
+u64 exit_handle(struct cpu *cpu)
+{
+    u32 reason = vmread32(VM_EXIT_REASON);
+
+    if (__builtin_expect(panicking, 0))
+        panic_stop_this_core();
+    if (__builtin_expect(cpu->step, 0))
+        end_steps(cpu);
+    if (cpu->in_l2) {
+        l2_exit(cpu, reason);
+    } else {
+        cpu->launched01 = true;
+        handle_l1(cpu, reason);
+    }
+    return prepare_resume(cpu);
+}
+
+u64 exit_nmi(struct cpu *cpu) { return prepare_resume(cpu); }
+
+u64 exit_entry_failed(struct cpu *cpu)
+{
+    u64 error = vmread(VM_INSTRUCTION_ERROR);
+
+    if (!cpu->in_l2)
+        panic("VM entry of L1 failed with VM-instruction error %lu", error);
+    l2_entry_vmfail(cpu, error);
+    return prepare_resume(cpu);
+}

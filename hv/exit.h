@@ -1,0 +1,34 @@
+/* The way of a VM exit through L0. */
+#ifndef PLASTRON_HV_EXIT_H
+#define PLASTRON_HV_EXIT_H
+
+#include "cpu.h"
+#include "types.h"
+
+/* From hv/exit.asm. Each returns whether the VMCS to enter is launched. */
+u64 exit_handle(struct cpu *cpu);
+u64 exit_nmi(struct cpu *cpu);          /* an NMI was caught on the way to the entry */
+u64 exit_entry_failed(struct cpu *cpu); /* VMLAUNCH or VMRESUME failed */
+
+/* Handlers of exits by L1: hv/exit_*.c and vmx/instructions.c. */
+void exit_cpuid(struct cpu *cpu);
+void exit_cr_access(struct cpu *cpu);
+void exit_rdmsr(struct cpu *cpu);
+void exit_wrmsr(struct cpu *cpu);
+void exit_init(struct cpu *cpu);
+void exit_sipi(struct cpu *cpu);
+void exit_ept_violation(struct cpu *cpu);
+void exit_xsetbv(struct cpu *cpu);
+void exit_invd(struct cpu *cpu);
+void exit_task_switch(struct cpu *cpu);
+void exit_triple_fault(struct cpu *cpu);
+
+/* RDMSR and WRMSR by the guest of the current VMCS, of an MSR that L0 owns: index in RCX. False:
+   #GP(0) is due. */
+bool emulate_rdmsr(struct cpu *cpu);
+bool emulate_wrmsr(struct cpu *cpu);
+
+/* INIT takes effect: as on the bare core, with the SDM's values. */
+void init_reset(struct cpu *cpu);
+
+#endif

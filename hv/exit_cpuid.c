@@ -1,0 +1,92 @@
+/* CPUID: what the processor says, but for what is hidden from L1 and what L0's CR4 changes. */
+#include "exit.h"
+
+#include "inject.h"
+#include "insn.h"
+#include "l0.h"
+#include "vmcs.h"
+#include "x86.h"
+
+#define SIGNATURE_LEAF 0x40000000u
+#define LAST_HYPERVISOR_LEAF 0x400000ffu
+
+#define LEAF1_ECX_DTES64 BIT(2)
+#define LEAF1_ECX_DS_CPL BIT(4)
+#define LEAF1_ECX_VMX BIT(5)
+#define LEAF1_ECX_SMX BIT(6)
+#define LEAF1_ECX_OSXSAVE BIT(27)
+#define LEAF1_ECX_HYPERVISOR BIT(31)
+#define LEAF1_EDX_DS BIT(21)
+#define LEAF6_EAX_FEEDBACK BIT(19)
+#define LEAF6_EAX_THREAD_DIRECTOR BIT(23)
+#define LEAF7_EBX_PT BIT(25)
+#define LEAF7_ECX_OSPKE BIT(4)
+#define LEAF7_1_EAX_FRED BIT(17)
+#define LEAF_PT 0x14u
+
+/* The bits that follow CR4 show L0's CR4 in VMX root operation: L1's has its own. */
+static u32 follow_cr4(u32 word, u32 bit, u64 cr4_bit)
+{
+    return vmread(GUEST_CR4) & cr4_bit ? word | bit : word & ~bit;
+}
+
+static void filter_leaf_1(struct cpuid_result *r)
+{
+    r->ecx &= ~(LEAF1_ECX_SMX | LEAF1_ECX_DTES64 | LEAF1_ECX_DS_CPL);
+    r->edx &= ~LEAF1_EDX_DS; /* PEBS would write by L0's page tables */
+    if (!l0.boot.config.nested)
+        r->ecx &= ~LEAF1_ECX_VMX;
+    if (l0.boot.config.cpuid_hypervisor)
+        r->ecx |= LEAF1_ECX_HYPERVISOR;
+    r->ecx = follow_cr4(r->ecx, LEAF1_ECX_OSXSAVE, CR4_OSXSAVE);
+}
+
+static void filter_leaf_7(struct cpuid_result *r, u32 subleaf)
+{
+    if (subleaf == 0) {
+        r->ebx &= ~LEAF7_EBX_PT; /* would write to physical addresses */
+        r->ecx = follow_cr4(r->ecx, LEAF7_ECX_OSPKE, CR4_PKE);
+    } else if (subleaf == 1) {
+        r->eax &= ~LEAF7_1_EAX_FRED;
+    }
+}
+
+static struct cpuid_result hypervisor_leaf(u32 leaf)
+{
+    struct cpuid_result r = {0};
+
+    if (leaf == SIGNATURE_LEAF) {
+        r.eax = SIGNATURE_LEAF; /* the highest leaf */
+        r.ebx = 0x73616c50;     /* "PlastronVMM\0" */
+        r.ecx = 0x6e6f7274;
+        r.edx = 0x004d4d56;
+    }
+    return r;
+}
+
+static struct cpuid_result l1_cpuid(u32 leaf, u32 subleaf)
+{
+    struct cpuid_result r;
+
+    if (leaf >= SIGNATURE_LEAF && leaf <= LAST_HYPERVISOR_LEAF)
+        return hypervisor_leaf(leaf);
+    r = cpuid(leaf, subleaf);
+    switch (leaf) {
+    case 1: filter_leaf_1(&r); break;
+    case 6: r.eax &= ~(LEAF6_EAX_FEEDBACK | LEAF6_EAX_THREAD_DIRECTOR); break;
+    case 7: filter_leaf_7(&r, subleaf); break;
+    case LEAF_PT: r = (struct cpuid_result){0}; break;
+    }
+    return r;
+}
+
+void exit_cpuid(struct cpu *cpu)
+{
+    struct cpuid_result r = l1_cpuid((u32)cpu->gpr[RAX], (u32)cpu->gpr[RCX]);
+
+    cpu->gpr[RAX] = r.eax;
+    cpu->gpr[RBX] = r.ebx;
+    cpu->gpr[RCX] = r.ecx;
+    cpu->gpr[RDX] = r.edx;
+    skip_instruction();
+}

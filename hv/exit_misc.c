@@ -1,0 +1,119 @@
+/* Exits of L1 that need little: MSRs, XSETBV, INVD, EPT violations, triple fault. */
+#include "exit.h"
+
+#include "hidden.h"
+#include "inject.h"
+#include "insn.h"
+#include "l0.h"
+#include "log.h"
+#include "msr.h"
+#include "trap.h"
+#include "vmcs.h"
+
+bool emulate_rdmsr(struct cpu *cpu)
+{
+    u64 value;
+
+    if (!msr_read((u32)cpu->gpr[RCX], &value))
+        return false;
+    cpu->gpr[RAX] = (u32)value;
+    cpu->gpr[RDX] = value >> 32;
+    skip_instruction();
+    return true;
+}
+
+bool emulate_wrmsr(struct cpu *cpu)
+{
+    u64 value = cpu->gpr[RDX] << 32 | (u32)cpu->gpr[RAX];
+
+    if (!msr_write((u32)cpu->gpr[RCX], value))
+        return false;
+    skip_instruction();
+    return true;
+}
+
+void exit_rdmsr(struct cpu *cpu)
+{
+    if (!emulate_rdmsr(cpu))
+        inject_gp();
+}
+
+void exit_wrmsr(struct cpu *cpu)
+{
+    if (!emulate_wrmsr(cpu))
+        inject_gp();
+}
+
+/* L0 uses no extended state, so L1's XCR0 may stay in the register. */
+void exit_xsetbv(struct cpu *cpu)
+{
+    u64 value = cpu->gpr[RDX] << 32 | (u32)cpu->gpr[RAX];
+
+    if (xsetbv_safe((u32)cpu->gpr[RCX], value))
+        skip_instruction();
+    else
+        inject_gp();
+}
+
+/* INVD would throw away what L0 has in the caches. */
+void exit_invd(struct cpu *cpu)
+{
+    (void)cpu;
+    wbinvd();
+    skip_instruction();
+}
+
+/* Memory above ram_top gets its mapping when it is first touched. */
+static enum ept01_result map_on_demand(struct cpu *cpu, u64 gpa)
+{
+    enum ept01_result result;
+
+    spin_lock(&l0.ept01_lock);
+    result = ept01_map_on_demand(&l0.ept01, gpa);
+    if (result == EPT01_FLUSH)
+        l0.ept01_epoch++;
+    if (l0.ept01.dropped) {
+        bool all = true;
+
+        cpu->ept01_epoch = l0.ept01_epoch;
+        for (u32 i = 0; i < cpu_count; i++)
+            all &= __atomic_load_n(&cpus[i]->ept01_epoch, __ATOMIC_ACQUIRE) == l0.ept01_epoch;
+        invept(INVEPT_ALL_CONTEXT, 0);
+        if (all)
+            ept01_reclaim(&l0.ept01);
+    }
+    spin_unlock(&l0.ept01_lock);
+    return result;
+}
+
+/* Also for an L2 whose L1 uses no EPT, and so runs on EPT01. */
+void exit_ept_violation(struct cpu *cpu)
+{
+    u64 gpa = vmread(GUEST_PHYSICAL_ADDRESS);
+    u64 qualification = vmread(EXIT_QUALIFICATION);
+
+    reinject_interrupted_event(qualification & EPT_VIOLATION_NMI_UNBLOCKED);
+    if (map_on_demand(cpu, gpa) == EPT01_HIDDEN)
+        hidden_step(cpu, gpa, qualification & EPT_VIOLATION_WRITE);
+}
+
+/*
+ * A task switch by L1 always exits (SDM vol. 3, "Instructions That Cause VM Exits
+ * Unconditionally"); it exists outside 64-bit mode only.
+ */
+void exit_task_switch(struct cpu *cpu)
+{
+    log_warn("deviation: core %u: hardware task switch by L1 refused with #GP", cpu->index);
+    inject_gp();
+}
+
+/* What the bare machine does, it does now: a core without a usable IDT shuts down. */
+void exit_triple_fault(struct cpu *cpu)
+{
+    const struct descriptor_table none = {0, 0};
+
+    log_error("core %u: triple fault of L1, RIP %#lx; shutting the core down", cpu->index,
+              vmread(GUEST_RIP));
+    __asm__ volatile("lidt %0\n\tud2" : : "m"(none));
+    __builtin_unreachable();
+}

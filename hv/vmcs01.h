@@ -1,0 +1,22 @@
+/* vmcs01: the VMCS that runs L1. */
+#ifndef PLASTRON_HV_VMCS01_H
+#define PLASTRON_HV_VMCS01_H
+
+#include "boot_info.h"
+#include "cpu.h"
+
+/* Computes the control words and fills the bitmaps that all cores share; false without memory. */
+bool vmcs01_init_shared(void);
+
+/* Fills the current, cleared VMCS so that its guest continues where the call says, with the
+   state that this core has now but for what `segments` captured before L0 loaded its own. */
+void vmcs01_init(struct cpu *cpu, const struct l0_call *call, const struct segments *segments,
+                 u64 cr0, u64 cr4, u64 efer);
+
+/* The fields every VMCS of L0 has alike: host state and what never changes. */
+void vmcs_init_host(struct cpu *cpu);
+
+/* CR0 and CR4 bits that L0 keeps for itself follow whether L1 is in VMX operation. */
+void vmcs01_update_cr_masks(struct cpu *cpu);
+
+#endif

@@ -1,0 +1,86 @@
+/*
+ * The contract between a loader and L0.
+ *
+ * The loader reserves one contiguous, 2-MiB-aligned region of RAM, loads L0's ELF segments to
+ * its start (link address L0_VIRT_BASE is region_base) and calls L0's ELF entry point on each core,
+ * the boot processor (index 0) first and alone, the others then in any order or together, in
+ * 64-bit mode, interrupts off, on a page table that maps
+ *   - what the loader's own code needs, as it was (lower half),
+ *   - [L0_VIRT_BASE, + image_size) to the region, writable and executable,
+ *   - [L0_DIRECT_BASE, + ram_top) to physical memory from 0 on, writable.
+ * L0 builds its own tables at once; the loader's are not used after the call.
+ * L0 knows nothing of EFI.
+ */
+#ifndef PLASTRON_BOOT_INFO_H
+#define PLASTRON_BOOT_INFO_H
+
+#include "config.h"
+#include "types.h"
+
+#define L0_VIRT_BASE 0xffffffff80000000ull
+#define L0_DIRECT_BASE 0xffff800000000000ull
+
+#define MAX_CPUS 256
+#define BOOT_INFO_MAGIC 0x4e4f525453414c50ull /* "PLASTRON" */
+
+struct boot_info {
+    u64 magic;
+    u64 region_base; /* physical address of the memory that is L0's alone, 2-MiB-aligned */
+    u64 region_size; /* bytes, a multiple of PAGE_SIZE; see l0_region_size() */
+    u64 image_size;  /* bytes at region_base taken by L0's segments, page-aligned; rest is free */
+    u64 ram_top;     /* first physical address above all RAM, at least 4 GiB, 1-GiB-aligned */
+    u64 acpi_rsdp;   /* physical address, 0 if unknown */
+    u64 shadow_bytes_per_cpu; /* of the region's end, for shadow page tables; page-aligned */
+    u32 cpu_count;            /* cores that will call L0 */
+    u32 reserved;
+    u32 apic_id[MAX_CPUS]; /* of each core, by the index it passes */
+    struct config config;
+};
+
+/*
+ * What a core passes to L0's entry point (in RDI, a lower-half address valid in the loader's
+ * mapping). L0 launches L1 so that it continues at resume_rip with resume_rsp and the control
+ * registers, descriptor tables, segments and MSRs the core has at the call, but CR3 =
+ * resume_cr3, and RAX = 0. If L0 cannot start on this core it goes there without VMX, CR3 as it
+ * was at the call, with RAX = an enum l0_error.
+ */
+struct l0_call {
+    u64 boot_info; /* physical address, below ram_top; L0 copies it */
+    u64 cpu;       /* index, 0 to cpu_count - 1 */
+    u64 resume_rip;
+    u64 resume_rsp;
+    u64 resume_rflags;
+    u64 resume_cr3;
+};
+
+enum l0_error {
+    L0_OK,
+    L0_NO_MEMORY,    /* region too small for what L0 needs */
+    L0_VMXON_FAILED, /* VMXON refused */
+    L0_BAD_BOOT_INFO, /* 3: hv/entry.asm */
+};
+
+/* Memory that L0 needs besides its image, in bytes. */
+#define L0_BYTES_PER_CPU (96 * 1024ull)
+#define L0_BYTES_FIXED (2 * 1024 * 1024ull)
+
+/* Shadow page tables: 1/128 of the RAM, within bounds, the same for each core; bytes a core. */
+static inline u64 l0_shadow_bytes_per_cpu(u64 ram_bytes, u32 cpus)
+{
+    u64 bytes = align_down(ram_bytes / 128 / cpus, PAGE_SIZE);
+
+    if (bytes < SIZE_2M)
+        return SIZE_2M;
+    return bytes > 64 * SIZE_1G / 1024 ? 64 * SIZE_1G / 1024 : bytes;
+}
+
+static inline u64 l0_region_size(u64 image_size, u64 ram_bytes, u32 cpus)
+{
+    u64 size = image_size + L0_BYTES_FIXED;
+
+    size += ram_bytes / SIZE_1G * 2 * PAGE_SIZE; /* page tables and EPT01 without 1-GiB pages */
+    size += cpus * (L0_BYTES_PER_CPU + l0_shadow_bytes_per_cpu(ram_bytes, cpus));
+    return align_up(size, SIZE_2M);
+}
+
+#endif

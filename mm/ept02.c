@@ -1,0 +1,204 @@
+#include "ept02.h"
+
+#include "lib.h"
+#include "vmx.h"
+#include "../hv/insn.h"
+#include "../hv/l0.h"
+
+#define LEVELS 4
+#define TABLE_RIGHTS EPT_RWX
+
+static u32 table_index(u64 ngpa, u32 level) { return ngpa >> (PAGE_SHIFT + 9 * (level - 1)) & 511; }
+
+static bool is_table(u64 entry, u32 level)
+{
+    return level > 1 && (entry & EPT_RWX) && !(entry & EPT_LARGE);
+}
+
+static u64 hardware_eptp(u64 root) { return root | MT_WB | EPTP_WALK_LENGTH_4; }
+
+static struct ept02_tree *find_tree(struct ept02 *ept, u64 eptp12)
+{
+    for (u32 i = 0; i < EPT02_TREES; i++)
+        if (ept->trees[i].root && ept->trees[i].eptp12 == eptp12)
+            return &ept->trees[i];
+    return NULL;
+}
+
+void ept02_init(struct ept02 *ept, u64 start, u64 end)
+{
+    ept->pool_start = start;
+    ept->pool_end = end;
+    pool_init(&ept->pool, start, end);
+}
+
+void ept02_invalidate_all(struct ept02 *ept)
+{
+    for (u32 i = 0; i < EPT02_TREES; i++)
+        ept->trees[i].root = 0;
+    pool_init(&ept->pool, ept->pool_start, ept->pool_end);
+    invept(INVEPT_ALL_CONTEXT, 0);
+}
+
+static void free_tables(struct ept02 *ept, u64 table, u32 level)
+{
+    const u64 *entries = pool_va(table);
+
+    for (u32 i = 0; i < 512; i++)
+        if (is_table(entries[i], level))
+            free_tables(ept, entries[i] & EPT_ADDR, level - 1);
+    pool_free(&ept->pool, table);
+}
+
+static void drop_tree(struct ept02 *ept, struct ept02_tree *tree)
+{
+    u64 root = tree->root;
+
+    tree->root = 0;
+    free_tables(ept, root, LEVELS);
+    invept(INVEPT_SINGLE_CONTEXT, hardware_eptp(root));
+}
+
+void ept02_invalidate(struct ept02 *ept, u64 eptp12)
+{
+    for (u32 i = 0; i < EPT02_TREES; i++)
+        if (ept->trees[i].root && ((ept->trees[i].eptp12 ^ eptp12) & EPT_ADDR) == 0)
+            drop_tree(ept, &ept->trees[i]);
+}
+
+/* A free place, or that of the tree that was used longest ago. */
+static struct ept02_tree *free_place(struct ept02 *ept)
+{
+    struct ept02_tree *oldest = &ept->trees[0];
+
+    for (u32 i = 0; i < EPT02_TREES; i++) {
+        if (!ept->trees[i].root)
+            return &ept->trees[i];
+        if (ept->trees[i].used < oldest->used)
+            oldest = &ept->trees[i];
+    }
+    drop_tree(ept, oldest);
+    return oldest;
+}
+
+static struct ept02_tree *get_tree(struct ept02 *ept, u64 eptp12)
+{
+    struct ept02_tree *tree = find_tree(ept, eptp12);
+
+    if (!tree) {
+        tree = free_place(ept);
+        tree->root = pool_alloc(&ept->pool);
+        if (!tree->root) {
+            ept02_invalidate_all(ept);
+            tree->root = pool_alloc(&ept->pool);
+        }
+        tree->eptp12 = eptp12;
+    }
+    tree->used = ++ept->clock;
+    return tree;
+}
+
+u64 ept02_pointer(struct ept02 *ept, u64 eptp12)
+{
+    return hardware_eptp(get_tree(ept, eptp12)->root);
+}
+
+/*
+ * The entry for ngpa at a level, making the tables above it; NULL if the pool is empty. A large
+ * page in the way is replaced by a table.
+ */
+static u64 *entry_at(struct ept02 *ept, u64 root, u64 ngpa, u32 level)
+{
+    u64 *entry = pool_va(root);
+
+    for (u32 at = LEVELS;; at--) {
+        entry += table_index(ngpa, at);
+        if (at == level)
+            return entry;
+        if (!is_table(*entry, at)) {
+            u64 table = pool_alloc(&ept->pool);
+            bool was_leaf = *entry & EPT_RWX;
+
+            if (!table)
+                return NULL;
+            *entry = table | TABLE_RIGHTS;
+            if (was_leaf)
+                invept(INVEPT_SINGLE_CONTEXT, hardware_eptp(root));
+        }
+        entry = pool_va(*entry & EPT_ADDR);
+    }
+}
+
+void ept02_map(struct ept02 *ept, u64 eptp12, u64 ngpa, u64 leaf, u32 level)
+{
+    struct ept02_tree *tree = get_tree(ept, eptp12);
+    u64 *entry = entry_at(ept, tree->root, ngpa, level);
+
+    if (!entry) {
+        ept02_invalidate_all(ept);
+        tree = get_tree(ept, eptp12);
+        entry = entry_at(ept, tree->root, ngpa, level);
+    }
+    if (is_table(*entry, level)) {
+        free_tables(ept, *entry & EPT_ADDR, level - 1);
+        *entry = 0;
+        invept(INVEPT_SINGLE_CONTEXT, hardware_eptp(tree->root));
+    }
+    *entry = leaf;
+}
+
+void ept02_unmap(struct ept02 *ept, u64 eptp12, u64 ngpa)
+{
+    struct ept02_tree *tree = find_tree(ept, eptp12);
+    u64 *entry;
+
+    if (!tree)
+        return;
+    entry = pool_va(tree->root);
+    for (u32 level = LEVELS; level > 1; level--) {
+        entry += table_index(ngpa, level);
+        if (!is_table(*entry, level))
+            return;
+        entry = pool_va(*entry & EPT_ADDR);
+    }
+    entry[table_index(ngpa, 1)] = 0;
+    invept(INVEPT_SINGLE_CONTEXT, hardware_eptp(tree->root));
+}
+
+/* EPT01's entry for an address, mapping it first if it is above what start-up mapped. */
+static bool ept01_entry(u64 gpa, u64 *entry, u32 *level)
+{
+    if (ept01_lookup(&l0.ept01, gpa, entry, level))
+        return true;
+    spin_lock(&l0.ept01_lock);
+    ept01_map_on_demand(&l0.ept01, gpa);
+    spin_unlock(&l0.ept01_lock);
+    return ept01_lookup(&l0.ept01, gpa, entry, level);
+}
+
+enum ept02_result ept02_fill(struct ept02 *ept, u64 eptp12, u64 ngpa, u64 access,
+                             struct ept12_translation *walk)
+{
+    const struct ept12_caps caps = {
+        .physical_bits = l0.hw.physical_bits,
+        .execute_only = caps_offer(&l0.caps, FEATURE_EPT_EXECUTE_ONLY),
+        .has_1g = caps_offer(&l0.caps, FEATURE_EPT_1G),
+        .has_2m = caps_offer(&l0.caps, FEATURE_EPT_2M),
+    };
+    u64 entry, leaf;
+    u32 ept01_level, level;
+
+    switch (ept12_walk(eptp12, ngpa, &caps, walk)) {
+    case EPT12_TRANSLATED: break;
+    case EPT12_VIOLATION: return EPT02_VIOLATION;
+    case EPT12_MISCONFIGURED: return EPT02_MISCONFIGURED;
+    }
+    if (access & ~walk->rights)
+        return EPT02_VIOLATION;
+    if (!ept01_entry(ept12_address(walk, ngpa), &entry, &ept01_level) ||
+        !ept_compose(walk, ngpa, entry, ept01_level, l0.hw.ept_vpid & EPT_CAP_1G ? 3 : 2, &leaf,
+                     &level))
+        return EPT02_HIDDEN;
+    ept02_map(ept, eptp12, ngpa, leaf, level);
+    return EPT02_FILLED;
+}

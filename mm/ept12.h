@@ -1,0 +1,74 @@
+/*
+ * L1's EPT for L2 (EPT12), walked in software as the processor would walk it, and composed with
+ * L1's own (EPT01) to what EPT02 holds. SDM vol. 3, "The Extended Page Table Mechanism (EPT)".
+ */
+#ifndef PLASTRON_MM_EPT12_H
+#define PLASTRON_MM_EPT12_H
+
+#include "types.h"
+#include "vmx.h"
+
+#define EPT12_LEVELS_MAX 5
+#define EPT_USER_EXEC    BIT64(10) /* with mode-based execute control */
+
+/* What L1 was offered, which decides what is reserved. */
+struct ept12_caps {
+    u32 physical_bits; /* MAXPHYADDR */
+    bool execute_only;
+    bool has_1g;
+    bool has_2m;
+    bool accessed_dirty;  /* EPTP bit 6 has a meaning */
+    bool mode_based_exec; /* bit 10 has one: the control is 1 in this vmcs12 */
+};
+
+enum ept12_result {
+    EPT12_TRANSLATED,
+    EPT12_VIOLATION,    /* an entry is not present: exit reason 48 */
+    EPT12_MISCONFIGURED /* exit reason 49 */
+};
+
+struct ept12_translation {
+    u64 gpa;         /* TRANSLATED: first address of the page, in L1's physical addresses */
+    u32 level;       /* of the entry read last: 1 to 3 is a page of 4K, 2M, 1G when TRANSLATED */
+    u32 size_shift;  /* TRANSLATED: 12, 21 or 30 */
+    u64 rights;      /* EPT_READ ..., and over all levels; 0 unless TRANSLATED. As they stand in
+                        bits 5:3 of the exit qualification, shifted by EPT_VIOLATION_RWX_SHIFT */
+    u32 memory_type; /* TRANSLATED: enum memory_type */
+    bool ignore_pat;
+    bool suppress_ve;
+    bool accessed_dirty; /* this EPTP uses the flags: see ept12_set_flags() */
+    u32 depth;           /* entries read, top level first */
+    u64 entry_pa[EPT12_LEVELS_MAX];
+    u64 entry[EPT12_LEVELS_MAX];
+};
+
+/*
+ * Translates an address of L2. Each entry is read once; whatever L1 does to its tables at the
+ * same time, the result is that of the entries in out->entry. The EPTP's validity (VM entry
+ * checks it) is the caller's; whether the access is among the rights too.
+ */
+enum ept12_result ept12_walk(u64 eptp12, u64 ngpa, const struct ept12_caps *caps,
+                             struct ept12_translation *out);
+
+/*
+ * Sets the accessed flags of a translation that is about to be used, and the dirty flag for a
+ * write, if its EPTP uses them. False: L1 changed an entry, walk again.
+ */
+bool ept12_set_flags(const struct ept12_translation *translation, bool write);
+
+/* L1's physical address for an address in the page. */
+static inline u64 ept12_address(const struct ept12_translation *translation, u64 ngpa)
+{
+    return translation->gpa | (ngpa & (BIT64(translation->size_shift) - 1));
+}
+
+/*
+ * The leaf of EPT02 for ngpa: what EPT12's translation and EPT01's entry for
+ * ept12_address(translation, ngpa), from ept01_lookup(), both allow; *level is the level to put
+ * it at. max_level bounds the page size. False if nothing may be mapped: EPT01's entry is not
+ * present (L0's own memory), or no right is left.
+ */
+bool ept_compose(const struct ept12_translation *translation, u64 ngpa, u64 ept01_entry,
+                 u32 ept01_level, u32 max_level, u64 *leaf, u32 *level);
+
+#endif

@@ -1,0 +1,90 @@
+#include "phys.h"
+
+#include "lib.h"
+#include "pool.h"
+#include "../hv/l0.h"
+
+/* The part of [pa, pa + len) from pa on that lies in one page. */
+static u64 part_in_page(u64 pa, u64 len)
+{
+    u64 rest = PAGE_SIZE - (pa & ~PAGE_MASK);
+
+    return len < rest ? len : rest;
+}
+
+bool phys_is_hidden(u64 pa, u64 len)
+{
+    return ranges_overlap(pa, len, l0.boot.region_base, l0.boot.region_size);
+}
+
+/* Where L0 reaches a range within a page, NULL if L1 has no memory there. */
+static void *reach(u64 pa, u64 len)
+{
+    if (pa >= l0.boot.ram_top || phys_is_hidden(pa, len))
+        return NULL;
+    return pool_va(pa);
+}
+
+u64 phys_read64(u64 pa)
+{
+    const u64 *word = reach(pa, sizeof(*word));
+
+    return word ? __atomic_load_n(word, __ATOMIC_RELAXED) : ~0ull;
+}
+
+u32 phys_read32(u64 pa)
+{
+    const u32 *word = reach(pa, sizeof(*word));
+
+    return word ? __atomic_load_n(word, __ATOMIC_RELAXED) : ~0u;
+}
+
+bool phys_set_bits64(u64 pa, u64 old, u64 bits)
+{
+    u64 *word = reach(pa, sizeof(*word));
+
+    return word && __atomic_compare_exchange_n(word, &old, old | bits, false, __ATOMIC_SEQ_CST,
+                                               __ATOMIC_SEQ_CST);
+}
+
+bool phys_set_bits32(u64 pa, u32 old, u32 bits)
+{
+    u32 *word = reach(pa, sizeof(*word));
+
+    return word && __atomic_compare_exchange_n(word, &old, old | bits, false, __ATOMIC_SEQ_CST,
+                                               __ATOMIC_SEQ_CST);
+}
+
+void phys_read(void *to, u64 pa, u64 len)
+{
+    u8 *out = to;
+
+    while (len) {
+        u64 part = part_in_page(pa, len);
+        const void *from = reach(pa, part);
+
+        if (from)
+            memcpy(out, from, part);
+        else
+            memset(out, 0xff, part);
+        out += part;
+        pa += part;
+        len -= part;
+    }
+}
+
+void phys_write(u64 pa, const void *from, u64 len)
+{
+    const u8 *in = from;
+
+    while (len) {
+        u64 part = part_in_page(pa, len);
+        void *to = reach(pa, part);
+
+        if (to)
+            memcpy(to, in, part);
+        in += part;
+        pa += part;
+        len -= part;
+    }
+}

@@ -1,0 +1,51 @@
+/* What \probe.cfg asks for: words separated by white space. */
+#include "probe.h"
+
+struct config_words config = {.seed = 1};
+
+static u64 number(const char *text)
+{
+    u64 value = 0;
+
+    while (*text >= '0' && *text <= '9')
+        value = value * 10 + (u64)(*text++ - '0');
+    return value;
+}
+
+static void parse_word(const char *word)
+{
+    if (text_equal(word, "attack"))
+        config.attack = true;
+    else if (text_equal(word, "abort"))
+        config.abort = true;
+    else if (text_starts(word, "fuzz="))
+        config.fuzz = number(word + 5);
+    else if (text_starts(word, "seed="))
+        config.seed = number(word + 5);
+    else if (text_starts(word, "only=") && config.only_count < ARRAY_SIZE(config.only))
+        config.only[config.only_count++] = word + 5;
+}
+
+void config_parse(void)
+{
+    char *at = config.text;
+
+    while (*at) {
+        char *word = at;
+
+        while (*at > ' ')
+            at++;
+        if (*at)
+            *at++ = 0;
+        if (*word)
+            parse_word(word);
+    }
+}
+
+bool config_wants(const char *row)
+{
+    for (u32 i = 0; i < config.only_count; i++)
+        if (text_starts(row, config.only[i]))
+            return true;
+    return config.only_count == 0;
+}

@@ -1,0 +1,131 @@
+/* EFI entry: takes memory, reads \probe.cfg, ends the boot services, runs the rows. */
+#include <efi.h>
+
+#include "probe.h"
+
+u64 hidden_base[HIDDEN_MAX], hidden_size[HIDDEN_MAX];
+u32 hidden_count;
+
+static u8 memory_map[64 * 1024] __attribute__((aligned(8)));
+
+EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);
+
+static void read_config(EFI_BOOT_SERVICES *services, EFI_HANDLE image)
+{
+    EFI_GUID image_guid = EFI_LOADED_IMAGE_PROTOCOL_GUID;
+    EFI_GUID volume_guid = EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID;
+    EFI_LOADED_IMAGE *loaded;
+    EFI_SIMPLE_FILE_SYSTEM_PROTOCOL *volume;
+    EFI_FILE_PROTOCOL *root, *file;
+    UINTN size = sizeof(config.text) - 1;
+
+    if (services->HandleProtocol(image, &image_guid, (void **)&loaded) != EFI_SUCCESS ||
+        services->HandleProtocol(loaded->DeviceHandle, &volume_guid, (void **)&volume) !=
+            EFI_SUCCESS ||
+        volume->OpenVolume(volume, &root) != EFI_SUCCESS)
+        return;
+    if (root->Open(root, &file, (CHAR16 *)L"probe.cfg", EFI_FILE_MODE_READ, 0) != EFI_SUCCESS)
+        return;
+    if (file->Read(file, &size, config.text) == EFI_SUCCESS)
+        config.text[size] = 0;
+    file->Close(file);
+}
+
+static bool take_arena(EFI_BOOT_SERVICES *services)
+{
+    EFI_PHYSICAL_ADDRESS address = 0xffffffff;
+
+    if (services->AllocatePages(AllocateMaxAddress, EfiLoaderData,
+                                ARENA_PAGES + SIZE_2M / PAGE_SIZE, &address) != EFI_SUCCESS)
+        return false;
+    arena = (u8 *)align_up(address, SIZE_2M);
+    memset(arena, 0, ARENA_SIZE);
+    return true;
+}
+
+static void note_hidden(const EFI_MEMORY_DESCRIPTOR *region)
+{
+    u64 size = region->NumberOfPages * PAGE_SIZE;
+
+    if (region->Type != EfiReservedMemoryType || size < SIZE_2M ||
+        region->PhysicalStart % SIZE_2M || hidden_count == HIDDEN_MAX)
+        return;
+    hidden_base[hidden_count] = region->PhysicalStart;
+    hidden_size[hidden_count++] = size;
+}
+
+/* The end of what has to be mapped: RAM, and the devices below 4 GiB. */
+static u64 read_map(UINTN size, UINTN descriptor_size)
+{
+    u64 top = 4 * SIZE_1G;
+
+    for (UINTN at = 0; at < size; at += descriptor_size) {
+        const EFI_MEMORY_DESCRIPTOR *region = (const void *)(memory_map + at);
+        u64 end = region->PhysicalStart + region->NumberOfPages * PAGE_SIZE;
+
+        note_hidden(region);
+        if (region->Type == EfiConventionalMemory && end > top)
+            top = end;
+    }
+    return align_up(top, SIZE_1G);
+}
+
+static void run_rows(void)
+{
+    if (config.attack) {
+        rows_attack();
+        return;
+    }
+    if (config.abort) {
+        rows_abort();
+        return;
+    }
+    rows_machine();
+    rows_instructions();
+    rows_fields();
+    rows_controls();
+    rows_host_state();
+    rows_guest_state();
+    rows_msr_lists();
+    rows_exits();
+    rows_vmx_exits();
+    rows_events();
+    rows_ept();
+    rows_apic();
+    rows_fuzz();
+}
+
+static _Noreturn void finish(void)
+{
+    line_clear();
+    say("%lu rows", row_count);
+    line_print("probe: end\r\nprobe", "");
+    power_off();
+}
+
+EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
+{
+    EFI_BOOT_SERVICES *services = system->BootServices;
+    UINTN size = sizeof(memory_map), key, descriptor_size;
+    UINT32 version;
+
+    console_put("\r\nprobe: start\r\n");
+    read_config(services, image);
+    config_parse();
+    if (!take_arena(services)) {
+        console_put("probe: no memory\r\n");
+        power_off();
+    }
+    if (services->GetMemoryMap(&size, (EFI_MEMORY_DESCRIPTOR *)memory_map, &key, &descriptor_size,
+                               &version) != EFI_SUCCESS ||
+        services->ExitBootServices(image, key) != EFI_SUCCESS) {
+        console_put("probe: the boot services do not end\r\n");
+        power_off();
+    }
+    machine_start(read_map(size, descriptor_size));
+    if (vmx_read_capabilities())
+        run_rows();
+    else
+        console_put("probe: this processor has no VMX\r\n");
+    finish();
+}

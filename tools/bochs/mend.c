@@ -1,0 +1,166 @@
+// Preloaded into Debian's Bochs 3.1: mends two faults of that build, and counts VM exits.
+//
+// - 64-bit IDIV: long_idiv() breaks C's aliasing rule and the compiler dropped a store, so that
+//   13/10 is 365. It is replaced only if it is seen to answer wrongly.
+// - More than one CPU: the main loop does not set prev_rip = RIP after an exception or VM exit that
+//   left through longjmp (the single-CPU loop does). A fault at the first instruction of a fault
+//   handler then resumes at the old instruction. longjmp is interposed and does the assignment.
+// - bx_instr_vmexit() is an empty function that the build calls: replaced by a counter whose totals
+//   go to the file named by PLASTRON_EXITS, as lines "cpu reason count".
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define MAX_CPUS 64
+#define MAX_REASONS 128
+
+struct bit128s {
+    uint64_t lo;
+    int64_t hi;
+};
+
+typedef void long_idiv_fn(struct bit128s *, int64_t *, const struct bit128s *, int64_t);
+typedef void (*longjmp_fn)(jmp_buf, int) __attribute__((noreturn));
+
+static longjmp_fn real_longjmp, real_longjmp_chk;
+static uint8_t ***cpus; // &bx_cpu_array: the array itself is allocated later
+static const uint8_t *cpu_count;
+static uint32_t rip_offset, prev_rip_offset;
+static uint64_t exits[MAX_CPUS][MAX_REASONS];
+
+static void fail(const char *what)
+{
+    fprintf(stderr, "mend: %s\n", what);
+    _exit(3);
+}
+
+static void *bochs_symbol(const char *name)
+{
+    void *address = dlsym(RTLD_DEFAULT, name);
+
+    if (!address)
+        fail(name);
+    return address;
+}
+
+// Writes "jmp *target" over the first bytes of a function.
+static void replace(void *function, void *target)
+{
+    uint8_t jump[14] = {0xff, 0x25, 0, 0, 0, 0};
+    uintptr_t page = (uintptr_t)function & ~0xfffUL;
+
+    memcpy(jump + 6, &target, sizeof(target));
+    if (mprotect((void *)page, 0x2000, PROT_READ | PROT_WRITE | PROT_EXEC))
+        fail("mprotect");
+    memcpy(function, jump, sizeof(jump));
+    if (mprotect((void *)page, 0x2000, PROT_READ | PROT_EXEC))
+        fail("mprotect");
+}
+
+static void right_idiv(struct bit128s *quotient, int64_t *remainder, const struct bit128s *dividend,
+                       int64_t divisor)
+{
+    __int128 n = (__int128)(((unsigned __int128)(uint64_t)dividend->hi << 64) | dividend->lo);
+    unsigned __int128 q;
+
+    // -2^127 / -1 does not fit; any answer that is out of IDIV's range will do.
+    q = divisor == -1 ? -(unsigned __int128)n : (unsigned __int128)(n / divisor);
+    *remainder = divisor == -1 ? 0 : (int64_t)(n % divisor);
+    quotient->lo = (uint64_t)q;
+    quotient->hi = (int64_t)(q >> 64);
+}
+
+static void mend_division(void)
+{
+    long_idiv_fn *divide = (long_idiv_fn *)bochs_symbol("_Z9long_idivP7Bit128sPlPKS_l");
+    struct bit128s dividend = {13, 0}, quotient = {0, 0};
+    int64_t remainder = 0;
+
+    divide(&quotient, &remainder, &dividend, 10);
+    if (quotient.lo != 1 || quotient.hi != 0 || remainder != 3)
+        replace((void *)divide, (void *)right_idiv);
+}
+
+// The offsets of RIP and prev_rip in BX_CPU_C stand in an instruction's handler, as the commit
+// "mov RIP(%rbx), %rax; mov %rax, prev_rip(%rbx)" that every one of them ends with.
+static int find_rip_offsets(void)
+{
+    const uint8_t *code = bochs_symbol("_ZN8BX_CPU_C11IDIV_RAXEqREP15bxInstruction_c");
+    static const uint8_t load[] = {0x48, 0x8b, 0x83}, store[] = {0x48, 0x89, 0x83};
+
+    for (int i = 0; i < 512; i++) {
+        if (memcmp(code + i, load, 3) || memcmp(code + i + 7, store, 3))
+            continue;
+        memcpy(&rip_offset, code + i + 3, 4);
+        memcpy(&prev_rip_offset, code + i + 10, 4);
+        return 1;
+    }
+    return 0;
+}
+
+static void commit_rip(void)
+{
+    if (!cpus || !*cpus)
+        return;
+    if (!prev_rip_offset) {
+        if (*cpu_count > 1)
+            fail("RIP's place in the CPU structure was not found: only one CPU is possible");
+        return;
+    }
+    for (unsigned i = 0; i < *cpu_count; i++)
+        memcpy((*cpus)[i] + prev_rip_offset, (*cpus)[i] + rip_offset, 8);
+}
+
+void longjmp(jmp_buf env, int value)
+{
+    commit_rip();
+    real_longjmp(env, value);
+}
+
+void __longjmp_chk(jmp_buf env, int value) __attribute__((noreturn));
+void __longjmp_chk(jmp_buf env, int value)
+{
+    commit_rip();
+    real_longjmp_chk(env, value);
+}
+
+static void count_exit(unsigned cpu, uint32_t reason, uint64_t qualification)
+{
+    (void)qualification;
+    exits[cpu % MAX_CPUS][(reason & 0xffff) % MAX_REASONS]++;
+}
+
+static void write_exits(void)
+{
+    FILE *file = fopen(getenv("PLASTRON_EXITS"), "w");
+
+    if (!file)
+        return;
+    for (unsigned cpu = 0; cpu < MAX_CPUS; cpu++) {
+        for (unsigned reason = 0; reason < MAX_REASONS; reason++) {
+            if (exits[cpu][reason])
+                fprintf(file, "%u %u %lu\n", cpu, reason, exits[cpu][reason]);
+        }
+    }
+    fclose(file);
+}
+
+static void __attribute__((constructor)) mend(void)
+{
+    real_longjmp = (longjmp_fn)dlsym(RTLD_NEXT, "longjmp");
+    real_longjmp_chk = (longjmp_fn)dlsym(RTLD_NEXT, "__longjmp_chk");
+    mend_division();
+    find_rip_offsets();
+    cpu_count = bochs_symbol("bx_cpu_count");
+    cpus = bochs_symbol("bx_cpu_array");
+    if (getenv("PLASTRON_EXITS")) {
+        replace(bochs_symbol("_Z15bx_instr_vmexitjjm"), (void *)count_exit);
+        atexit(write_exits);
+    }
+}

@@ -1,0 +1,61 @@
+/*
+ * The VMX capability MSRs that L1 reads: computed once from the processor's and the mask, and
+ * used by every check of what L1 puts into a vmcs12. SDM vol. 3 appendix A.
+ */
+#ifndef PLASTRON_VMX_CAPABILITIES_H
+#define PLASTRON_VMX_CAPABILITIES_H
+
+#include "types.h"
+#include "vmcs12.h"
+#include "vmx_features.h"
+
+/* Low half of a control MSR: bits that must be 1; high half: bits that may be 1. */
+struct vmx_caps {
+    u64 basic;
+    u64 pin, proc, exit, entry;                     /* the MSRs of 2006 */
+    u64 true_pin, true_proc, true_exit, true_entry; /* the true ones */
+    u64 proc2;
+    u64 misc;
+    u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
+    u64 vmcs_enum;
+    u64 ept_vpid;
+    u64 offered;           /* bit n: enum feature n */
+    u32 physical_bits;     /* MAXPHYADDR */
+    u32 linear_bits;       /* 48 or 57 */
+    u64 cr3_reserved;      /* bits that MOV to CR3 refuses in 64-bit mode */
+    u64 perf_global_reserved; /* bits that WRMSR to IA32_PERF_GLOBAL_CTRL refuses */
+};
+
+static inline bool caps_offer(const struct vmx_caps *caps, enum feature feature)
+{
+    return caps->offered >> feature & 1;
+}
+
+/*
+ * What L1 is offered on a processor whose own MSRs (and CPUID numbers) are hw; bit n of mask hides
+ * enum feature n. Masking a default1 control (CR3-load exiting, save debug controls, ...) takes
+ * away its 0-setting: software that knows no true MSRs relies on the 1-setting.
+ */
+void capabilities_compute(struct vmx_caps *out, const struct vmx_caps *hw, u64 mask);
+
+/* Where a VMCS field lies in struct vmcs12, and what it exists with. */
+struct field_info {
+    u16 offset;
+    u8 width; /* enum vmcs_width */
+    u8 needs; /* enum feature, or one of capabilities.c's own */
+};
+
+/* NULL if no processor of ours has the field. High-half encodings find their 64-bit field. */
+const struct field_info *field_lookup(u32 encoding);
+
+/* Whether a field that field_lookup found is there with what caps offer. */
+bool field_offered(const struct vmx_caps *caps, const struct field_info *field);
+
+bool field_exists(const struct vmx_caps *caps, u32 encoding);
+
+/* What VMREAD returns, and what VMWRITE stores, at the field's own width. high: the encoding was
+   that of the upper half of a 64-bit field (VMCS_FIELD_HIGH). */
+u64 vmcs12_get(const struct vmcs12 *vmcs12, const struct field_info *field, bool high);
+void vmcs12_set(struct vmcs12 *vmcs12, const struct field_info *field, bool high, u64 value);
+
+#endif

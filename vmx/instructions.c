@@ -1,0 +1,330 @@
+#include "instructions.h"
+
+#include "capabilities.h"
+#include "check.h"
+#include "l2.h"
+#include "operand.h"
+#include "slots.h"
+#include "vmcs02.h"
+#include "../hv/exit.h"
+#include "../hv/inject.h"
+#include "../hv/insn.h"
+#include "../hv/l0.h"
+#include "../hv/vmcs.h"
+#include "../hv/vmcs01.h"
+#include "../mm/phys.h"
+
+#define RFLAGS_ARITHMETIC (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
+
+static void finish(u64 flags)
+{
+    vmcs_change(GUEST_RFLAGS, RFLAGS_ARITHMETIC, flags);
+    skip_instruction();
+}
+
+void vm_succeed(void) { finish(0); }
+
+void vm_fail_invalid(void) { finish(RFLAGS_CF); }
+
+void vm_fail(struct cpu *cpu, enum vm_instruction_error error)
+{
+    if (!cpu->nested.current) {
+        vm_fail_invalid();
+        return;
+    }
+    cpu->nested.current->vmcs12->vm_instruction_error = error;
+    finish(RFLAGS_ZF);
+}
+
+/* Either succeeds or fails with the number. */
+static void vm_result(struct cpu *cpu, enum vm_instruction_error error)
+{
+    if (error == VMXERR_NONE)
+        vm_succeed();
+    else
+        vm_fail(cpu, error);
+}
+
+static u32 cpl(void) { return AR_DPL(vmread32(GUEST_SS_AR_BYTES)); }
+
+/* What all but VMXON check first; the mode was checked by the processor before the exit. */
+static bool may_execute(const struct cpu *cpu)
+{
+    if (!cpu->nested.vmxon) {
+        inject_ud();
+        return false;
+    }
+    if (cpl()) {
+        inject_gp();
+        return false;
+    }
+    return true;
+}
+
+/* The 64-bit memory operand of VMXON, VMPTRLD and VMCLEAR. */
+static bool read_pointer(struct cpu *cpu, u64 *pointer)
+{
+    struct vmx_operand operand = operand_decode(cpu);
+
+    return operand_read(&operand, pointer, sizeof(*pointer));
+}
+
+void exit_vmxon(struct cpu *cpu)
+{
+    u64 cr4 = vmread(CR4_READ_SHADOW); /* VMXE is one of L0's bits: L1's value is the shadow's */
+    u64 cr0, pointer;
+
+    if (!(cr4 & CR4_VMXE)) {
+        inject_ud();
+        return;
+    }
+    cr0 = (vmread(GUEST_CR0) & ~vmread(CR0_GUEST_HOST_MASK)) |
+          (vmread(CR0_READ_SHADOW) & vmread(CR0_GUEST_HOST_MASK));
+    if (cpl() || (!cpu->nested.vmxon &&
+                  (!fixed_bits_valid(cr0, l0.caps.cr0_fixed0, l0.caps.cr0_fixed1) ||
+                   !(rdmsr(MSR_IA32_FEATURE_CONTROL) & FEATURE_CONTROL_VMXON_ENABLED)))) {
+        inject_gp();
+        return;
+    }
+    if (cpu->nested.vmxon) {
+        vm_fail(cpu, VMXERR_VMXON_IN_ROOT);
+        return;
+    }
+    if (!read_pointer(cpu, &pointer))
+        return;
+    if (!page_address_valid(&l0.caps, pointer) || phys_read32(pointer) != VMCS12_REVISION) {
+        vm_fail_invalid();
+        return;
+    }
+    cpu->nested.vmxon = true;
+    cpu->nested.vmxon_ptr = pointer;
+    cpu->nested.current = NULL;
+    vmcs01_update_cr_masks(cpu);
+    slots_show_current(cpu);
+    vm_succeed();
+}
+
+void exit_vmxoff(struct cpu *cpu)
+{
+    if (!may_execute(cpu))
+        return;
+    slots_flush_all(cpu);
+    cpu->nested.vmxon = false;
+    vmcs01_update_cr_masks(cpu);
+    slots_show_current(cpu);
+    vm_succeed();
+    if (cpu->init_pending)
+        init_reset(cpu);
+}
+
+void exit_vmclear(struct cpu *cpu)
+{
+    u64 pointer;
+
+    if (!may_execute(cpu) || !read_pointer(cpu, &pointer))
+        return;
+    if (!page_address_valid(&l0.caps, pointer)) {
+        vm_fail(cpu, VMXERR_VMCLEAR_INVALID_ADDRESS);
+    } else if (pointer == cpu->nested.vmxon_ptr) {
+        vm_fail(cpu, VMXERR_VMCLEAR_VMXON_POINTER);
+    } else {
+        slots_clear(cpu, pointer);
+        vm_succeed();
+    }
+}
+
+void exit_vmptrld(struct cpu *cpu)
+{
+    u64 pointer;
+
+    if (!may_execute(cpu) || !read_pointer(cpu, &pointer))
+        return;
+    if (!page_address_valid(&l0.caps, pointer)) {
+        vm_fail(cpu, VMXERR_VMPTRLD_INVALID_ADDRESS);
+    } else if (pointer == cpu->nested.vmxon_ptr) {
+        vm_fail(cpu, VMXERR_VMPTRLD_VMXON_POINTER);
+    } else if (phys_read32(pointer) != VMCS12_REVISION) {
+        vm_fail(cpu, VMXERR_VMPTRLD_INCORRECT_REVISION);
+    } else {
+        slots_make_current(cpu, pointer);
+        vm_succeed();
+    }
+}
+
+void exit_vmptrst(struct cpu *cpu)
+{
+    u64 pointer;
+    struct vmx_operand operand;
+
+    if (!may_execute(cpu))
+        return;
+    pointer = cpu->nested.current ? cpu->nested.current->vmcs12_pa : NO_ADDRESS;
+    operand = operand_decode(cpu);
+    if (operand_write(&operand, &pointer, sizeof(pointer)))
+        vm_succeed();
+}
+
+static u64 get_register(struct cpu *cpu, u32 reg)
+{
+    u64 value = reg == RSP ? vmread(GUEST_RSP) : cpu->gpr[reg];
+
+    return l1_in_64bit_code() ? value : (u32)value;
+}
+
+static void set_register(struct cpu *cpu, u32 reg, u64 value)
+{
+    if (!l1_in_64bit_code())
+        value = (u32)value;
+    if (reg == RSP)
+        vmwrite(GUEST_RSP, value);
+    else
+        cpu->gpr[reg] = value;
+}
+
+static u32 operand_size(void) { return l1_in_64bit_code() ? 8 : 4; }
+
+void exit_vmread(struct cpu *cpu)
+{
+    struct vmcs02 *slot = cpu->nested.current;
+    struct vmx_operand operand;
+    const struct field_info *info;
+    u64 encoding, value;
+
+    if (!may_execute(cpu))
+        return;
+    if (!slot) {
+        vm_fail_invalid();
+        return;
+    }
+    operand = operand_decode(cpu);
+    encoding = get_register(cpu, operand.reg2);
+    info = encoding >> 32 ? NULL : field_lookup((u32)encoding);
+    if (!info || !field_exists(&l0.caps, (u32)encoding)) {
+        vm_fail(cpu, VMXERR_UNSUPPORTED_VMCS_COMPONENT);
+        return;
+    }
+    slots_refresh_field(cpu, slot, (u32)encoding);
+    value = vmcs12_get(slot->vmcs12, info, VMCS_FIELD_HIGH(encoding));
+    if (operand.is_register)
+        set_register(cpu, operand.reg, value);
+    else if (!operand_write(&operand, &value, operand_size()))
+        return;
+    vm_succeed();
+}
+
+void exit_vmwrite(struct cpu *cpu)
+{
+    struct vmcs02 *slot = cpu->nested.current;
+    struct vmx_operand operand;
+    const struct field_info *info;
+    u64 encoding, value = 0;
+
+    if (!may_execute(cpu))
+        return;
+    if (!slot) {
+        vm_fail_invalid();
+        return;
+    }
+    operand = operand_decode(cpu);
+    if (operand.is_register)
+        value = get_register(cpu, operand.reg);
+    else if (!operand_read(&operand, &value, operand_size()))
+        return;
+    encoding = get_register(cpu, operand.reg2);
+    info = encoding >> 32 ? NULL : field_lookup((u32)encoding);
+    if (!info || !field_exists(&l0.caps, (u32)encoding)) {
+        vm_fail(cpu, VMXERR_UNSUPPORTED_VMCS_COMPONENT);
+        return;
+    }
+    if (VMCS_FIELD_TYPE(encoding) == VMCS_TYPE_READ_ONLY && !(l0.caps.misc & VMX_MISC_VMWRITE_ANY)) {
+        vm_fail(cpu, VMXERR_VMWRITE_READ_ONLY_COMPONENT);
+        return;
+    }
+    slots_refresh_field(cpu, slot, (u32)encoding);
+    vmcs12_set(slot->vmcs12, info, VMCS_FIELD_HIGH(encoding), value);
+    slots_field_written(cpu, slot, (u32)encoding);
+    vm_succeed();
+}
+
+static void enter(struct cpu *cpu, bool launch)
+{
+    if (!may_execute(cpu))
+        return;
+    if (!cpu->nested.current)
+        vm_fail_invalid();
+    else
+        l2_enter(cpu, launch);
+}
+
+void exit_vmlaunch(struct cpu *cpu) { enter(cpu, true); }
+void exit_vmresume(struct cpu *cpu) { enter(cpu, false); }
+
+void exit_vmcall(struct cpu *cpu)
+{
+    if (may_execute(cpu))
+        vm_fail(cpu, VMXERR_VMCALL_IN_ROOT); /* there is no dual-monitor treatment of SMIs */
+}
+
+/* The type and the descriptor of INVEPT and INVVPID; false: a fault is set up. */
+static bool read_invalidation(struct cpu *cpu, u64 *type, struct inv_descriptor *descriptor)
+{
+    struct vmx_operand operand = operand_decode(cpu);
+
+    *type = get_register(cpu, operand.reg2);
+    return operand_read(&operand, descriptor, sizeof(*descriptor));
+}
+
+/* The descriptor's upper half is reserved and, as on the processor, not checked. */
+static enum vm_instruction_error do_invept(struct cpu *cpu, u64 type, u64 eptp12)
+{
+    if (type == INVEPT_ALL_CONTEXT) {
+        ept02_invalidate_all(&cpu->nested.ept02);
+        return VMXERR_NONE;
+    }
+    if (type != INVEPT_SINGLE_CONTEXT || !eptp_valid(eptp12, &l0.caps))
+        return VMXERR_INVALID_OPERAND_TO_INVEPT_INVVPID;
+    ept02_invalidate(&cpu->nested.ept02, eptp12);
+    return VMXERR_NONE;
+}
+
+void exit_invept(struct cpu *cpu)
+{
+    struct inv_descriptor descriptor;
+    u64 type;
+
+    if (cpu->nested.vmxon && !caps_offer(&l0.caps, FEATURE_EPT)) {
+        inject_ud();
+        return;
+    }
+    if (may_execute(cpu) && read_invalidation(cpu, &type, &descriptor))
+        vm_result(cpu, do_invept(cpu, type, descriptor.context));
+}
+
+/* L2's VPIDs are the hardware's. */
+static enum vm_instruction_error do_invvpid(u64 type, const struct inv_descriptor *d)
+{
+    bool offered = type == INVVPID_SINGLE_CONTEXT || type == INVVPID_ALL_CONTEXT ||
+                   (type == INVVPID_INDIVIDUAL_ADDRESS &&
+                    caps_offer(&l0.caps, FEATURE_INVVPID_ADDRESS)) ||
+                   (type == INVVPID_SINGLE_RETAINING_GLOBALS &&
+                    caps_offer(&l0.caps, FEATURE_INVVPID_RETAIN_GLOBALS));
+
+    if (!offered || d->context >> 16 || (type != INVVPID_ALL_CONTEXT && !d->context) ||
+        (type == INVVPID_INDIVIDUAL_ADDRESS && !is_canonical(d->address, l0.caps.linear_bits)))
+        return VMXERR_INVALID_OPERAND_TO_INVEPT_INVVPID;
+    invvpid(type, (u16)d->context, d->address);
+    return VMXERR_NONE;
+}
+
+void exit_invvpid(struct cpu *cpu)
+{
+    struct inv_descriptor descriptor;
+    u64 type;
+
+    if (cpu->nested.vmxon && !caps_offer(&l0.caps, FEATURE_VPID)) {
+        inject_ud();
+        return;
+    }
+    if (may_execute(cpu) && read_invalidation(cpu, &type, &descriptor))
+        vm_result(cpu, do_invvpid(type, &descriptor));
+}

@@ -1,0 +1,172 @@
+#include "l1_host.h"
+
+#include "check.h"
+#include "msr_list.h"
+#include "../hv/insn.h"
+#include "../hv/l0.h"
+#include "../hv/log.h"
+#include "../hv/trap.h"
+#include "../hv/vmcs.h"
+#include "../hv/vmcs01.h"
+#include "../mm/phys.h"
+
+#define HOST_CODE64_AR 0xa09bu
+#define HOST_CODE32_AR 0xc09bu
+#define HOST_DATA_AR 0xc093u
+#define HOST_TSS_AR 0x8bu
+#define DR7_INITIAL 0x400u
+
+static bool host_is_64bit(const struct vmcs12 *vmcs12)
+{
+    return vmcs12->vm_exit_controls & VM_EXIT_HOST_ADDR_SPACE_SIZE;
+}
+
+struct l2_leftover l1_host_read_leftover(const struct vmcs12 *vmcs12)
+{
+    bool nmi_exiting = vmcs12->pin_based_vm_exec_control & PIN_BASED_NMI_EXITING;
+
+    return (struct l2_leftover){
+        .efer = vmread(GUEST_IA32_EFER),
+        .pat = vmread(GUEST_IA32_PAT),
+        .nmi_blocked =
+            !nmi_exiting && (vmread(GUEST_INTERRUPTIBILITY_INFO) & INTERRUPTIBILITY_NMI),
+        .nmi_blocking_is_l2s = !nmi_exiting,
+    };
+}
+
+static void load_segment(u32 index, u16 selector, u32 ar)
+{
+    vmwrite(GUEST_ES_SELECTOR + 2 * index, selector);
+    vmwrite(GUEST_ES_BASE + 2 * index, 0);
+    vmwrite(GUEST_ES_LIMIT + 2 * index, 0xffffffff);
+    vmwrite(GUEST_ES_AR_BYTES + 2 * index, ar);
+}
+
+static void load_data_segment(u32 index, u16 selector)
+{
+    load_segment(index, selector, selector ? HOST_DATA_AR : AR_UNUSABLE_MASK);
+}
+
+/* SDM vol. 3, "Loading Host Segment and Descriptor-Table Registers". */
+static void load_segments(const struct vmcs12 *vmcs12)
+{
+    load_segment(SEG_CS, vmcs12->host_cs_selector,
+                 host_is_64bit(vmcs12) ? HOST_CODE64_AR : HOST_CODE32_AR);
+    load_data_segment(SEG_SS, vmcs12->host_ss_selector);
+    load_data_segment(SEG_DS, vmcs12->host_ds_selector);
+    load_data_segment(SEG_ES, vmcs12->host_es_selector);
+    load_data_segment(SEG_FS, vmcs12->host_fs_selector);
+    load_data_segment(SEG_GS, vmcs12->host_gs_selector);
+    vmwrite(GUEST_FS_BASE, vmcs12->host_fs_base);
+    vmwrite(GUEST_GS_BASE, vmcs12->host_gs_base);
+    load_segment(SEG_TR, vmcs12->host_tr_selector, HOST_TSS_AR);
+    vmwrite(GUEST_TR_BASE, vmcs12->host_tr_base);
+    vmwrite(GUEST_TR_LIMIT, 0x67);
+    load_segment(SEG_LDTR, 0, AR_UNUSABLE_MASK);
+    vmwrite(GUEST_GDTR_BASE, vmcs12->host_gdtr_base);
+    vmwrite(GUEST_GDTR_LIMIT, 0xffff);
+    vmwrite(GUEST_IDTR_BASE, vmcs12->host_idtr_base);
+    vmwrite(GUEST_IDTR_LIMIT, 0xffff);
+}
+
+/* SDM vol. 3, "Loading Host Control Registers, Debug Registers, MSRs". */
+static void load_control_registers(const struct vmcs12 *vmcs12)
+{
+    u64 cr4 = vmcs12->host_cr4;
+
+    if (host_is_64bit(vmcs12))
+        cr4 |= CR4_PAE;
+    else
+        cr4 &= ~CR4_PCIDE;
+    vmwrite(GUEST_CR0, vmcs12->host_cr0 | CR0_ET);
+    vmwrite(CR0_READ_SHADOW, vmcs12->host_cr0 | CR0_ET);
+    vmwrite(GUEST_CR3, vmcs12->host_cr3);
+    vmwrite(GUEST_CR4, cr4);
+    vmwrite(CR4_READ_SHADOW, cr4);
+    vmwrite(GUEST_DR7, DR7_INITIAL);
+}
+
+static void load_msrs(const struct vmcs12 *vmcs12, const struct l2_leftover *leftover)
+{
+    u32 exit = vmcs12->vm_exit_controls;
+    u64 efer = leftover->efer & ~(EFER_LMA | EFER_LME);
+    bool wide = host_is_64bit(vmcs12);
+
+    if (wide)
+        efer |= EFER_LMA | EFER_LME;
+    vmwrite(GUEST_IA32_EFER, exit & VM_EXIT_LOAD_IA32_EFER ? vmcs12->host_ia32_efer : efer);
+    vmwrite(GUEST_IA32_PAT, exit & VM_EXIT_LOAD_IA32_PAT ? vmcs12->host_ia32_pat : leftover->pat);
+    vmcs_change(VM_ENTRY_CONTROLS, VM_ENTRY_IA32E_MODE, wide ? VM_ENTRY_IA32E_MODE : 0);
+    vmwrite(GUEST_IA32_DEBUGCTL, 0);
+    vmwrite(GUEST_SYSENTER_CS, vmcs12->host_ia32_sysenter_cs);
+    vmwrite(GUEST_SYSENTER_ESP, vmcs12->host_ia32_sysenter_esp);
+    vmwrite(GUEST_SYSENTER_EIP, vmcs12->host_ia32_sysenter_eip);
+    if (exit & VM_EXIT_LOAD_PERF_GLOBAL_CTRL)
+        wrmsr_safe(MSR_IA32_PERF_GLOBAL_CTRL, vmcs12->host_ia32_perf_global_ctrl);
+}
+
+static void load_run_state(const struct vmcs12 *vmcs12, const struct l2_leftover *leftover)
+{
+    u64 blocking = vmread(GUEST_INTERRUPTIBILITY_INFO) & INTERRUPTIBILITY_NMI;
+
+    if (leftover->nmi_blocking_is_l2s)
+        blocking = 0;
+    if (leftover->nmi_blocked)
+        blocking = INTERRUPTIBILITY_NMI;
+    vmwrite(GUEST_RIP, vmcs12->host_rip);
+    vmwrite(GUEST_RSP, vmcs12->host_rsp);
+    vmwrite(GUEST_RFLAGS, RFLAGS_FIXED);
+    vmwrite(GUEST_INTERRUPTIBILITY_INFO, blocking);
+    vmwrite(GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
+    vmwrite(GUEST_PENDING_DBG_EXCEPTIONS, 0);
+}
+
+/* A 32-bit host with PAE paging. SDM vol. 3, "Checking and Loading Host Page-Directory-Pointer-
+   Table Entries". */
+static bool load_host_pdptes(const struct vmcs12 *vmcs12)
+{
+    u64 pdpte[4];
+
+    if (host_is_64bit(vmcs12) || !(vmcs12->host_cr4 & CR4_PAE) || !(vmcs12->host_cr0 & CR0_PG))
+        return true;
+    if (!load_pdptes(vmcs12->host_cr3, &l0.caps, pdpte))
+        return false;
+    for (u32 i = 0; i < 4; i++)
+        vmwrite(GUEST_PDPTR0 + 2 * i, pdpte[i]);
+    return true;
+}
+
+/* Without VPIDs for L2, exits and entries empty L1's translation caches too. */
+static void flush_translations(const struct vmcs12 *vmcs12)
+{
+    bool apart = (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_VPID) &&
+                 vmcs12->virtual_processor_id != VPID_L1;
+
+    if (l0.has_vpid && !apart)
+        invvpid(INVVPID_SINGLE_CONTEXT, VPID_L1, 0);
+}
+
+void l1_host_load(struct cpu *cpu, struct vmcs02 *slot, const struct l2_leftover *leftover)
+{
+    const struct vmcs12 *vmcs12 = slot->vmcs12;
+
+    load_control_registers(vmcs12);
+    load_msrs(vmcs12, leftover);
+    load_segments(vmcs12);
+    load_run_state(vmcs12, leftover);
+    flush_translations(vmcs12);
+    if (!load_host_pdptes(vmcs12))
+        l1_host_abort(cpu, slot, VMX_ABORT_LOAD_HOST_PDPTE_FAIL);
+    else if (msr_list_load(vmcs12->vm_exit_msr_load_addr, vmcs12->vm_exit_msr_load_count))
+        l1_host_abort(cpu, slot, VMX_ABORT_LOAD_HOST_MSR_FAIL);
+}
+
+void l1_host_abort(struct cpu *cpu, const struct vmcs02 *slot, enum vmx_abort indicator)
+{
+    u32 value = indicator;
+
+    log_warn("core %u: VMX abort %u, L1 has shut the core down", cpu->index, value);
+    slot->vmcs12->abort = value;
+    phys_write(slot->vmcs12_pa + offsetof(struct vmcs12, abort), &value, sizeof(value));
+    vmwrite(GUEST_ACTIVITY_STATE, ACTIVITY_SHUTDOWN);
+}

@@ -1,0 +1,96 @@
+#include "l2.h"
+
+#include "check.h"
+#include "instructions.h"
+#include "l2_exit.h"
+#include "msr_list.h"
+#include "shadow_vmcs.h"
+#include "slots.h"
+#include "vmcs02.h"
+#include "../hv/insn.h"
+#include "../hv/l0.h"
+#include "../hv/trap.h"
+#include "../hv/vmcs.h"
+
+/* SDM vol. 3, "Basic VM-Entry Checks", then those on controls and host state. */
+static enum vm_instruction_error check_entry(const struct vmcs12 *vmcs12, bool launch)
+{
+    enum vm_instruction_error error;
+
+    if (vmread(GUEST_INTERRUPTIBILITY_INFO) & INTERRUPTIBILITY_MOV_SS)
+        return VMXERR_ENTRY_EVENTS_BLOCKED_BY_MOV_SS;
+    if (launch && vmcs12->launch_state)
+        return VMXERR_VMLAUNCH_NONCLEAR_VMCS;
+    if (!launch && !vmcs12->launch_state)
+        return VMXERR_VMRESUME_NONLAUNCHED_VMCS;
+    error = check_controls(vmcs12, &l0.caps);
+    if (error)
+        return error;
+    return check_host_state(vmcs12, &l0.caps, vmread(GUEST_IA32_EFER) & EFER_LMA);
+}
+
+/*
+ * Guest state that L1 has not written since it was last checked is the processor's to check:
+ * vmcs02 holds just that, and its answer reaches L1. Not so where MSRs are loaded before, where
+ * the processor allows what L1 is not offered, and where vmcs02 needs PDPTEs from memory.
+ */
+static bool check_guest(struct cpu *cpu, struct vmcs02 *slot, u64 pdpte[4], u64 *qualification)
+{
+    const struct vmcs12 *vmcs12 = slot->vmcs12;
+
+    if (!slot->guest_dirty && !vmcs12->vm_entry_msr_load_count && !guest_uses_pae(vmcs12) &&
+        !(vmcs12->guest_cr4 & l0.hidden_cr4))
+        return true;
+    slots_refresh_guest(cpu, slot);
+    return check_guest_state(vmcs12, &l0.caps, slot->vmcs12_pa, pdpte, qualification);
+}
+
+/* The last part of VM entry, with vmcs02 current. 0, or the number of the failing MSR. */
+static u64 load_guest_msrs(const struct vmcs12 *vmcs12)
+{
+    if (vmcs12->vm_entry_controls & VM_ENTRY_LOAD_PERF_GLOBAL_CTRL)
+        wrmsr_safe(MSR_IA32_PERF_GLOBAL_CTRL, vmcs12->guest_ia32_perf_global_ctrl);
+    return msr_list_load(vmcs12->vm_entry_msr_load_addr, vmcs12->vm_entry_msr_load_count);
+}
+
+/* An L2 that shares L1's VPID, see vmcs02: nothing of L1's may be left when it starts. */
+static void flush_shared_vpid(const struct vmcs12 *vmcs12)
+{
+    if ((vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_VPID) &&
+        vmcs12->virtual_processor_id == VPID_L1)
+        invvpid(INVVPID_SINGLE_CONTEXT, VPID_L1, 0);
+}
+
+void l2_enter(struct cpu *cpu, bool launch)
+{
+    struct vmcs02 *slot = cpu->nested.current;
+    enum vm_instruction_error error;
+    struct l1_state l1;
+    u64 pdpte[4] = {0};
+    u64 failure;
+
+    shadow_vmcs_store(cpu, slot);
+    error = check_entry(slot->vmcs12, launch);
+    if (error) {
+        vm_fail(cpu, error);
+        return;
+    }
+    if (!check_guest(cpu, slot, pdpte, &failure)) {
+        l2_entry_failed(cpu, EXIT_REASON_INVALID_STATE, failure);
+        return;
+    }
+    l1 = vmcs02_read_l1_state();
+    vmcs02_load(cpu, slot, &l1, pdpte);
+    cpu->in_l2 = true;
+    failure = load_guest_msrs(slot->vmcs12);
+    if (failure) {
+        l2_entry_failed(cpu, EXIT_REASON_MSR_LOAD_FAIL, failure);
+        return;
+    }
+    flush_shared_vpid(slot->vmcs12);
+    if (cpu->init_pending) {
+        cpu->init_pending = false;
+        slot->vmcs12->launch_state = 1;
+        l2_exit_to_l1(cpu, EXIT_REASON_INIT, 0);
+    }
+}

@@ -1,0 +1,225 @@
+#include "l2_exit.h"
+
+#include "check.h"
+#include "instructions.h"
+#include "l1_host.h"
+#include "l2.h"
+#include "msr_list.h"
+#include "route.h"
+#include "shadow_vmcs.h"
+#include "vmcs02.h"
+#include "../hv/exit.h"
+#include "../hv/hidden.h"
+#include "../hv/inject.h"
+#include "../hv/l0.h"
+#include "../hv/log.h"
+#include "../hv/panic.h"
+#include "../hv/vmcs.h"
+
+bool l2_launched(const struct cpu *cpu) { return cpu->nested.current->launched; }
+
+bool l2_wants_mtf(const struct cpu *cpu)
+{
+    return cpu->nested.current->vmcs12->cpu_based_vm_exec_control & CPU_BASED_MONITOR_TRAP_FLAG;
+}
+
+/* SDM vol. 3, "Recording VM-Exit Information and Updating VM-Entry Control Fields". */
+static void save_exit_information(struct vmcs12 *vmcs12, u32 reason, u64 qualification)
+{
+    vmcs12->vm_exit_reason = reason;
+    vmcs12->exit_qualification = qualification;
+    vmcs12->vm_exit_intr_info = vmread32(VM_EXIT_INTR_INFO);
+    vmcs12->vm_exit_intr_error_code = vmread32(VM_EXIT_INTR_ERROR_CODE);
+    vmcs12->idt_vectoring_info_field = vmread32(IDT_VECTORING_INFO_FIELD);
+    vmcs12->idt_vectoring_error_code = vmread32(IDT_VECTORING_ERROR_CODE);
+    vmcs12->vm_exit_instruction_len = vmread32(VM_EXIT_INSTRUCTION_LEN);
+    vmcs12->vmx_instruction_info = vmread32(VMX_INSTRUCTION_INFO);
+    vmcs12->guest_linear_address = vmread(GUEST_LINEAR_ADDRESS);
+    if (reason == EXIT_REASON_EPT_VIOLATION || reason == EXIT_REASON_EPT_MISCONFIG)
+        vmcs12->guest_physical_address = vmread(GUEST_PHYSICAL_ADDRESS);
+    vmcs12->vm_entry_intr_info_field &= ~INTR_INFO_VALID_MASK;
+}
+
+static bool is_nmi_exit(const struct vmcs12 *vmcs12)
+{
+    return vmcs12->vm_exit_reason == EXIT_REASON_EXCEPTION_NMI &&
+           (vmcs12->vm_exit_intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI;
+}
+
+/* The guest part of vmcs12 is up to date; vmcs02 is current. */
+static void leave_l2(struct cpu *cpu)
+{
+    struct vmcs02 *slot = cpu->nested.current;
+    struct vmcs12 *vmcs12 = slot->vmcs12;
+    struct l2_leftover leftover = l1_host_read_leftover(vmcs12);
+    bool stored = msr_list_store(vmcs12->vm_exit_msr_store_addr, vmcs12->vm_exit_msr_store_count);
+
+    leftover.nmi_blocked |= is_nmi_exit(vmcs12);
+    vmcs_switch(cpu->vmcs01_pa);
+    cpu->in_l2 = false;
+    if (stored)
+        l1_host_load(cpu, slot, &leftover);
+    else
+        l1_host_abort(cpu, slot, VMX_ABORT_SAVE_GUEST_MSR_FAIL);
+    shadow_vmcs_load(cpu, slot);
+}
+
+void l2_exit_to_l1(struct cpu *cpu, u32 reason, u64 qualification)
+{
+    struct vmcs02 *slot = cpu->nested.current;
+
+    vmcs02_save(slot);
+    save_exit_information(slot->vmcs12, reason, qualification);
+    leave_l2(cpu);
+}
+
+void l2_exit_event_to_l1(struct cpu *cpu, u32 intr_info, u32 error_code)
+{
+    struct vmcs02 *slot = cpu->nested.current;
+
+    vmcs02_save(slot);
+    save_exit_information(slot->vmcs12, EXIT_REASON_EXCEPTION_NMI, 0);
+    slot->vmcs12->vm_exit_intr_info = intr_info;
+    slot->vmcs12->vm_exit_intr_error_code = error_code;
+    leave_l2(cpu);
+}
+
+/* L1's host state is loaded; the guest state in vmcs12 stays as it was, as does the rest. */
+void l2_entry_failed(struct cpu *cpu, u32 reason, u64 qualification)
+{
+    struct vmcs02 *slot = cpu->nested.current;
+    struct l2_leftover leftover = {.efer = 0};
+
+    if (!cpu->in_l2) {
+        leftover.efer = vmread(GUEST_IA32_EFER);
+        leftover.pat = vmread(GUEST_IA32_PAT);
+    } else {
+        leftover = l1_host_read_leftover(slot->vmcs12);
+        leftover.nmi_blocking_is_l2s = leftover.nmi_blocked = false;
+        vmcs_switch(cpu->vmcs01_pa);
+        cpu->in_l2 = false;
+    }
+    slot->vmcs12->vm_exit_reason = reason | VMX_EXIT_REASONS_FAILED_VMENTRY;
+    slot->vmcs12->exit_qualification = qualification;
+    /* vmcs02 may hold what vmcs12 does not: load all of it again next time. */
+    slot->controls_dirty = true;
+    slot->guest_dirty = true;
+    slot->guest_stale = false;
+    l1_host_load(cpu, slot, &leftover);
+    shadow_vmcs_load(cpu, slot);
+}
+
+void l2_entry_vmfail(struct cpu *cpu, u64 error)
+{
+    log_error("core %u: the processor refused vmcs02 with VM-instruction error %lu, which the "
+              "checks of vmcs12 did not foresee",
+              cpu->index, error);
+    vmcs_switch(cpu->vmcs01_pa);
+    cpu->in_l2 = false;
+    vm_fail(cpu, VMXERR_ENTRY_INVALID_CONTROL_FIELD);
+}
+
+/* #GP(0) in L2 for an instruction that L0 emulates: L1 may want to see it. */
+static void l2_gp(struct cpu *cpu)
+{
+    if (cpu->nested.current->vmcs12->exception_bitmap & BIT(VECTOR_GP))
+        l2_exit_event_to_l1(cpu,
+                            INTR_INFO_VALID_MASK | INTR_TYPE_EXCEPTION |
+                                INTR_INFO_DELIVER_CODE_MASK | VECTOR_GP,
+                            0);
+    else
+        inject_gp();
+}
+
+static void handle_msr(struct cpu *cpu, u32 reason)
+{
+    bool write = reason == EXIT_REASON_MSR_WRITE;
+
+    if (route_msr_to_l1(cpu->nested.current->vmcs12, (u32)cpu->gpr[RCX], write))
+        l2_exit_to_l1(cpu, reason, vmread(EXIT_QUALIFICATION));
+    else if (!(write ? emulate_wrmsr(cpu) : emulate_rdmsr(cpu)))
+        l2_gp(cpu);
+}
+
+static void handle_cr(struct cpu *cpu)
+{
+    u64 qualification = vmread(EXIT_QUALIFICATION);
+    u32 reg = qualification >> 8 & 15;
+    u64 value = reg == RSP ? vmread(GUEST_RSP) : cpu->gpr[reg];
+
+    if (route_cr_to_l1(cpu->nested.current->vmcs12, qualification, value))
+        l2_exit_to_l1(cpu, EXIT_REASON_CR_ACCESS, qualification);
+    else
+        l2_gp(cpu); /* a CR4 bit that is reserved for L1, too */
+}
+
+static void handle_ept_violation(struct cpu *cpu)
+{
+    const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
+    u64 qualification = vmread(EXIT_QUALIFICATION);
+    u64 ngpa = vmread(GUEST_PHYSICAL_ADDRESS);
+    struct ept12_translation walk;
+
+    if (!(vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_EPT)) {
+        exit_ept_violation(cpu);
+        return;
+    }
+    switch (ept02_fill(&cpu->nested.ept02, vmcs12->ept_pointer, ngpa, qualification & EPT_RWX,
+                       &walk)) {
+    case EPT02_VIOLATION:
+        qualification &= ~(EPT_RWX << EPT_VIOLATION_RWX_SHIFT);
+        qualification |= walk.rights << EPT_VIOLATION_RWX_SHIFT;
+        l2_exit_to_l1(cpu, EXIT_REASON_EPT_VIOLATION, qualification);
+        return;
+    case EPT02_MISCONFIGURED:
+        l2_exit_to_l1(cpu, EXIT_REASON_EPT_MISCONFIG, 0);
+        return;
+    case EPT02_HIDDEN:
+        hidden_step_l2(cpu, ngpa, ept12_address(&walk, ngpa), qualification & EPT_VIOLATION_WRITE);
+        break;
+    case EPT02_FILLED: break;
+    }
+    vmcs02_load_ept(cpu, vmcs12);
+    reinject_interrupted_event(qualification & EPT_VIOLATION_NMI_UNBLOCKED);
+}
+
+void l2_exit(struct cpu *cpu, u32 reason)
+{
+    u32 basic = reason & EXIT_REASON_BASIC_MASK;
+
+    if (reason & VMX_EXIT_REASONS_FAILED_VMENTRY) {
+        l2_entry_failed(cpu, basic, vmread(EXIT_QUALIFICATION));
+        return;
+    }
+    if (basic < EXIT_REASON_COUNT)
+        cpu->exits_l2[basic]++;
+    cpu->nested.current->launched = true;
+    cpu->nested.current->vmcs12->launch_state = 1;
+    switch (basic) {
+    case EXIT_REASON_MSR_READ:
+    case EXIT_REASON_MSR_WRITE: handle_msr(cpu, basic); break;
+    case EXIT_REASON_CR_ACCESS: handle_cr(cpu); break;
+    case EXIT_REASON_EPT_VIOLATION: handle_ept_violation(cpu); break;
+    case EXIT_REASON_EPT_MISCONFIG: panic("EPT02 is misconfigured"); break;
+    case EXIT_REASON_MONITOR_TRAP_FLAG:
+        if (l2_wants_mtf(cpu))
+            l2_exit_to_l1(cpu, basic, vmread(EXIT_QUALIFICATION));
+        break;
+    default: l2_exit_to_l1(cpu, basic, vmread(EXIT_QUALIFICATION)); break;
+    }
+}
+
+bool l2_nmi_exits(struct cpu *cpu)
+{
+    if (!(cpu->nested.current->vmcs12->pin_based_vm_exec_control & PIN_BASED_NMI_EXITING))
+        return false;
+    if (vmread(VM_ENTRY_INTR_INFO_FIELD) & INTR_INFO_VALID_MASK) {
+        vmcs_change(CPU_BASED_VM_EXEC_CONTROL, CPU_BASED_MONITOR_TRAP_FLAG,
+                    CPU_BASED_MONITOR_TRAP_FLAG);
+        cpu->step |= STEP_NMI;
+        return true;
+    }
+    cpu->nmi_waiting = false;
+    l2_exit_event_to_l1(cpu, INTR_INFO_VALID_MASK | INTR_TYPE_NMI | VECTOR_NMI, 0);
+    return true;
+}

@@ -1,0 +1,110 @@
+#include "operand.h"
+
+#include "../hv/inject.h"
+#include "../hv/insn.h"
+#include "../hv/l0.h"
+#include "../hv/trap.h"
+#include "../hv/vmcs.h"
+#include "../mm/walk.h"
+#include "x86.h"
+
+#define MSR_IA32_PKRS 0x6e1
+
+bool l1_in_64bit_code(void) { return vmread(GUEST_CS_AR_BYTES) & AR_L_MASK; }
+
+struct vmx_operand operand_decode(struct cpu *cpu)
+{
+    cpu->gpr[RSP] = vmread(GUEST_RSP);
+    return decode_operand(vmread32(VMX_INSTRUCTION_INFO), vmread(EXIT_QUALIFICATION), cpu->gpr);
+}
+
+/* The linear address of a memory operand; false: #GP or #SS is set up. */
+static bool operand_linear(const struct vmx_operand *operand, u32 len, bool write, u64 *linear)
+{
+    u32 n = operand->segment;
+    const struct segment_state state = {
+        .base = vmread(GUEST_ES_BASE + 2 * n),
+        .limit = vmread32(GUEST_ES_LIMIT + 2 * n),
+        .ar = vmread32(GUEST_ES_AR_BYTES + 2 * n),
+    };
+    const struct segment_access access = {
+        .mode = l1_in_64bit_code() ? MODE_64BIT : MODE_PROTECTED, /* others are #UD before */
+        .segment = (u8)n,
+        .linear_bits = vmread(GUEST_CR4) & CR4_LA57 ? 57 : 48,
+        .write = write,
+        .size = len,
+        .offset = operand->offset,
+    };
+    u8 vector;
+
+    if (segment_to_linear(&state, &access, linear, &vector))
+        return true;
+    inject_fault_code(vector, 0);
+    return false;
+}
+
+static u32 read_pkru(void)
+{
+    u32 value, high;
+
+    __asm__ volatile("rdpkru" : "=a"(value), "=d"(high) : "c"(0));
+    return value;
+}
+
+/* L1's paging as it is now. PKRU can be read only with CR4.PKE, which L0 does not need itself. */
+static struct walk_context l1_paging(void)
+{
+    struct walk_context context = {
+        .cr0 = vmread(GUEST_CR0),
+        .cr3 = vmread(GUEST_CR3),
+        .cr4 = vmread(GUEST_CR4),
+        .efer = vmread(GUEST_IA32_EFER),
+        .rflags = vmread(GUEST_RFLAGS),
+        .physical_bits = l0.hw.physical_bits,
+        .has_1g = l0.has_1g,
+        .cpl = AR_DPL(vmread32(GUEST_SS_AR_BYTES)),
+    };
+    u64 pkrs = 0;
+
+    if (!(context.efer & EFER_LMA) && (context.cr4 & CR4_PAE) && (context.cr0 & CR0_PG))
+        for (u32 i = 0; i < 4; i++)
+            context.pdpte[i] = vmread(GUEST_PDPTR0 + 2 * i);
+    if (context.cr4 & CR4_PKE) {
+        u64 cr4 = read_cr4();
+
+        write_cr4(cr4 | CR4_PKE);
+        context.pkru = read_pkru();
+        write_cr4(cr4);
+    }
+    if ((context.cr4 & CR4_PKS) && rdmsr_safe(MSR_IA32_PKRS, &pkrs))
+        context.pkrs = (u32)pkrs;
+    return context;
+}
+
+bool operand_read(const struct vmx_operand *operand, void *to, u32 len)
+{
+    struct walk_context context = l1_paging();
+    struct walk_fault fault;
+    u64 linear;
+
+    if (!operand_linear(operand, len, false, &linear))
+        return false;
+    if (walk_read(&context, linear, to, len, &fault))
+        return true;
+    inject_page_fault(fault.address, fault.error_code);
+    return false;
+}
+
+bool operand_write(const struct vmx_operand *operand, const void *from, u32 len)
+{
+    struct walk_context context = l1_paging();
+    struct walk_fault fault;
+    u64 linear;
+
+    if (!operand_linear(operand, len, true, &linear))
+        return false;
+    if (walk_write(&context, linear, from, len, &fault))
+        return true;
+    inject_page_fault(fault.address, fault.error_code);
+    return false;
+}

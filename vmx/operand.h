@@ -1,0 +1,19 @@
+/* Memory operands of VMX instructions that L1 executes: read and written through L1's own
+   segmentation and paging, with the faults that the processor would give. */
+#ifndef PLASTRON_VMX_OPERAND_H
+#define PLASTRON_VMX_OPERAND_H
+
+#include "decode.h"
+#include "../hv/cpu.h"
+
+/* The operands of the instruction that exited; current is vmcs01. */
+struct vmx_operand operand_decode(struct cpu *cpu);
+
+/* Copies len bytes from or to the memory operand. False: the fault is set up for injection. */
+bool operand_read(const struct vmx_operand *operand, void *to, u32 len);
+bool operand_write(const struct vmx_operand *operand, const void *from, u32 len);
+
+/* L1 executes 64-bit code. */
+bool l1_in_64bit_code(void);
+
+#endif

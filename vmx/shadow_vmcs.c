@@ -1,0 +1,98 @@
+#include "shadow_vmcs.h"
+
+#include "capabilities.h"
+#include "vmcs02.h"
+#include "../hv/insn.h"
+#include "../hv/l0.h"
+#include "../hv/vmcs.h"
+
+/* What KVM and Xen read and write in every exit. */
+static const u16 written[] = {
+    GUEST_RIP,
+    GUEST_RSP,
+    GUEST_RFLAGS,
+    GUEST_CR0,
+    GUEST_CR3,
+    GUEST_CR4,
+    GUEST_INTERRUPTIBILITY_INFO,
+    GUEST_ACTIVITY_STATE,
+    GUEST_PENDING_DBG_EXCEPTIONS,
+    CPU_BASED_VM_EXEC_CONTROL,
+    EXCEPTION_BITMAP,
+    VM_ENTRY_INTR_INFO_FIELD,
+    VM_ENTRY_EXCEPTION_ERROR_CODE,
+    VM_ENTRY_INSTRUCTION_LEN,
+    TPR_THRESHOLD,
+    CR0_READ_SHADOW,
+    CR4_READ_SHADOW,
+    HOST_FS_BASE,
+    HOST_GS_BASE,
+};
+
+static const u16 only_read[] = {
+    VM_EXIT_REASON,
+    EXIT_QUALIFICATION,
+    VM_EXIT_INTR_INFO,
+    VM_EXIT_INTR_ERROR_CODE,
+    IDT_VECTORING_INFO_FIELD,
+    IDT_VECTORING_ERROR_CODE,
+    VM_EXIT_INSTRUCTION_LEN,
+    VMX_INSTRUCTION_INFO,
+    GUEST_LINEAR_ADDRESS,
+    GUEST_PHYSICAL_ADDRESS,
+    GUEST_CS_AR_BYTES,
+    GUEST_SS_AR_BYTES,
+};
+
+static void clear_bit(u8 *bitmap, u32 bit) { bitmap[bit / 8] &= (u8)~BIT(bit % 8); }
+
+void shadow_vmcs_fill_bitmaps(u8 *vmread_bitmap, u8 *vmwrite_bitmap)
+{
+    for (u32 i = 0; i < ARRAY_SIZE(written); i++)
+        if (field_exists(&l0.caps, written[i])) {
+            clear_bit(vmread_bitmap, written[i]);
+            clear_bit(vmwrite_bitmap, written[i]);
+        }
+    for (u32 i = 0; i < ARRAY_SIZE(only_read); i++)
+        if (field_exists(&l0.caps, only_read[i]))
+            clear_bit(vmread_bitmap, only_read[i]);
+}
+
+bool shadow_vmcs_has(u32 encoding)
+{
+    for (u32 i = 0; i < ARRAY_SIZE(written); i++)
+        if (written[i] == (encoding & ~1u))
+            return true;
+    for (u32 i = 0; i < ARRAY_SIZE(only_read); i++)
+        if (only_read[i] == (encoding & ~1u))
+            return true;
+    return false;
+}
+
+static void load_fields(const struct vmcs12 *vmcs12, const u16 *fields, u32 count)
+{
+    for (u32 i = 0; i < count; i++)
+        if (field_exists(&l0.caps, fields[i]))
+            vmwrite(fields[i], vmcs12_get(vmcs12, field_lookup(fields[i]), false));
+}
+
+void shadow_vmcs_load(struct cpu *cpu, const struct vmcs02 *slot)
+{
+    if (!l0.has_shadowing)
+        return;
+    vmcs_switch(slot->shadow_pa);
+    load_fields(slot->vmcs12, written, ARRAY_SIZE(written));
+    load_fields(slot->vmcs12, only_read, ARRAY_SIZE(only_read));
+    vmcs_switch(cpu->vmcs01_pa);
+}
+
+void shadow_vmcs_store(struct cpu *cpu, struct vmcs02 *slot)
+{
+    if (!l0.has_shadowing)
+        return;
+    vmcs_switch(slot->shadow_pa);
+    for (u32 i = 0; i < ARRAY_SIZE(written); i++)
+        if (field_exists(&l0.caps, written[i]))
+            vmcs12_set(slot->vmcs12, field_lookup(written[i]), false, vmread(written[i]));
+    vmcs_switch(cpu->vmcs01_pa);
+}

@@ -1,0 +1,31 @@
+/*
+ * The vmcs12s that are active on a core: which one is current, and their vmcs02s. vmcs01 is the
+ * current hardware VMCS in every call.
+ */
+#ifndef PLASTRON_VMX_SLOTS_H
+#define PLASTRON_VMX_SLOTS_H
+
+#include "../hv/cpu.h"
+
+/* VMPTRLD of a valid region: takes a slot, writing back the one used longest ago if need be. */
+void slots_make_current(struct cpu *cpu, u64 vmcs12_pa);
+
+/* VMCLEAR: the data go to L1's memory, launch state clear; not current any more. */
+void slots_clear(struct cpu *cpu, u64 vmcs12_pa);
+
+/* All data go to L1's memory, all slots are free. */
+void slots_flush_all(struct cpu *cpu);
+
+/* Lets L1's VMREAD and VMWRITE reach the current vmcs12's shadow VMCS, or none. */
+void slots_show_current(struct cpu *cpu);
+
+/* Before vmcs12's copy of a field is read or overwritten: makes it the newest. */
+void slots_refresh_field(struct cpu *cpu, struct vmcs02 *slot, u32 encoding);
+
+/* L1 wrote the field into vmcs12's copy. */
+void slots_field_written(struct cpu *cpu, struct vmcs02 *slot, u32 encoding);
+
+/* The guest fields that are not copied at each exit, from vmcs02 to vmcs12. */
+void slots_refresh_guest(struct cpu *cpu, struct vmcs02 *slot);
+
+#endif

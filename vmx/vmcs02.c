@@ -1,0 +1,306 @@
+#include "vmcs02.h"
+
+#include "capabilities.h"
+#include "check.h"
+#include "../hv/insn.h"
+#include "../hv/l0.h"
+#include "../hv/msr.h"
+#include "../hv/panic.h"
+#include "../hv/vmcs.h"
+#include "../hv/vmcs01.h"
+#include "../mm/phys.h"
+
+/* Guest fields copied when L1 wrote one of them, and back when L1 reads one. */
+static const u16 rare_guest[] = {
+    GUEST_ES_SELECTOR,   GUEST_CS_SELECTOR,   GUEST_SS_SELECTOR,   GUEST_DS_SELECTOR,
+    GUEST_FS_SELECTOR,   GUEST_GS_SELECTOR,   GUEST_LDTR_SELECTOR, GUEST_TR_SELECTOR,
+    GUEST_ES_LIMIT,      GUEST_CS_LIMIT,      GUEST_SS_LIMIT,      GUEST_DS_LIMIT,
+    GUEST_FS_LIMIT,      GUEST_GS_LIMIT,      GUEST_LDTR_LIMIT,    GUEST_TR_LIMIT,
+    GUEST_GDTR_LIMIT,    GUEST_IDTR_LIMIT,    GUEST_ES_AR_BYTES,   GUEST_CS_AR_BYTES,
+    GUEST_SS_AR_BYTES,   GUEST_DS_AR_BYTES,   GUEST_FS_AR_BYTES,   GUEST_GS_AR_BYTES,
+    GUEST_LDTR_AR_BYTES, GUEST_TR_AR_BYTES,   GUEST_ES_BASE,       GUEST_CS_BASE,
+    GUEST_SS_BASE,       GUEST_DS_BASE,       GUEST_FS_BASE,       GUEST_GS_BASE,
+    GUEST_LDTR_BASE,     GUEST_TR_BASE,       GUEST_GDTR_BASE,     GUEST_IDTR_BASE,
+    GUEST_SYSENTER_CS,   GUEST_SYSENTER_ESP,  GUEST_SYSENTER_EIP,
+};
+
+/* Guest fields copied at each entry and exit. */
+static const u16 hot_guest[] = {
+    GUEST_RIP,
+    GUEST_RSP,
+    GUEST_RFLAGS,
+    GUEST_CR0,
+    GUEST_CR3,
+    GUEST_CR4,
+    GUEST_INTERRUPTIBILITY_INFO,
+    GUEST_ACTIVITY_STATE,
+    GUEST_PENDING_DBG_EXCEPTIONS,
+};
+
+/* Controls that vmcs02 takes as they are, and the feature they exist with. */
+static const u16 plain_controls[] = {
+    PAGE_FAULT_ERROR_CODE_MASK,
+    PAGE_FAULT_ERROR_CODE_MATCH,
+    CR3_TARGET_COUNT,
+    CR3_TARGET_VALUE0,
+    CR3_TARGET_VALUE1,
+    CR3_TARGET_VALUE2,
+    CR3_TARGET_VALUE3,
+    CR0_GUEST_HOST_MASK,
+    PLE_GAP,
+    PLE_WINDOW,
+    EOI_EXIT_BITMAP0,
+    EOI_EXIT_BITMAP1,
+    EOI_EXIT_BITMAP2,
+    EOI_EXIT_BITMAP3,
+    POSTED_INTR_NV,
+    XSS_EXIT_BITMAP,
+    TSC_MULTIPLIER,
+    APIC_ACCESS_ADDR,
+    VIRTUAL_PROCESSOR_ID,
+};
+
+void vmcs_switch(u64 pa)
+{
+    if (!vmptrld(pa))
+        panic("VMPTRLD of L0's own VMCS at %#lx failed", pa);
+}
+
+struct l1_state vmcs02_read_l1_state(void)
+{
+    return (struct l1_state){
+        .efer = vmread(GUEST_IA32_EFER),
+        .pat = vmread(GUEST_IA32_PAT),
+        .debugctl = vmread(GUEST_IA32_DEBUGCTL),
+        .dr7 = vmread(GUEST_DR7),
+    };
+}
+
+static u64 field_get(const struct vmcs12 *vmcs12, u32 field)
+{
+    return vmcs12_get(vmcs12, field_lookup(field), false);
+}
+
+static void copy_in(const struct vmcs12 *vmcs12, const u16 *fields, u32 count)
+{
+    for (u32 i = 0; i < count; i++)
+        if (field_exists(&l0.caps, fields[i]))
+            vmwrite(fields[i], field_get(vmcs12, fields[i]));
+}
+
+static void copy_out(struct vmcs12 *vmcs12, const u16 *fields, u32 count)
+{
+    for (u32 i = 0; i < count; i++)
+        vmcs12_set(vmcs12, field_lookup(fields[i]), false, vmread(fields[i]));
+}
+
+/* A page of L1's that the hardware is to read, or to write. What is hidden from L1 reads as ones
+   and takes no writes. */
+static u64 page_to_read(u64 pa) { return phys_is_hidden(pa, PAGE_SIZE) ? l0.ones_page : pa; }
+static u64 page_to_write(u64 pa) { return phys_is_hidden(pa, PAGE_SIZE) ? l0.sink_page : pa; }
+
+static void load_addresses(const struct vmcs12 *vmcs12)
+{
+    u32 proc = vmcs12->cpu_based_vm_exec_control;
+
+    if (proc & CPU_BASED_USE_IO_BITMAPS) {
+        vmwrite(IO_BITMAP_A, page_to_read(vmcs12->io_bitmap_a));
+        vmwrite(IO_BITMAP_B, page_to_read(vmcs12->io_bitmap_b));
+    }
+    if (proc & CPU_BASED_TPR_SHADOW)
+        vmwrite(VIRTUAL_APIC_PAGE_ADDR, page_to_write(vmcs12->virtual_apic_page_addr));
+    if (vmcs12->pin_based_vm_exec_control & PIN_BASED_POSTED_INTR)
+        vmwrite(POSTED_INTR_DESC_ADDR, page_to_write(vmcs12->posted_intr_desc_addr));
+}
+
+/* vmcs02's control words but for the primary one, which changes all the time. */
+static void load_control_words(const struct vmcs12 *vmcs12)
+{
+    const struct l0_controls *own = &l0.controls;
+    u32 pin = vmcs12->pin_based_vm_exec_control;
+    u32 exit = own->exit | (vmcs12->vm_exit_controls & VM_EXIT_ACK_INTR_ON_EXIT);
+
+    /* An exit that L0 handles must not lose what is left of the timer. */
+    if (pin & PIN_BASED_PREEMPTION_TIMER)
+        exit |= VM_EXIT_SAVE_PREEMPTION_TIMER;
+    vmwrite(PIN_BASED_VM_EXEC_CONTROL, pin | own->pin);
+    vmwrite(SECONDARY_VM_EXEC_CONTROL, vmcs12_secondary(vmcs12) | SECONDARY_EXEC_ENABLE_EPT);
+    vmwrite(VM_EXIT_CONTROLS, exit);
+}
+
+static void load_controls(struct vmcs02 *slot)
+{
+    const struct vmcs12 *vmcs12 = slot->vmcs12;
+    u64 hidden = l0.hidden_cr4 & ~vmcs12->cr4_guest_host_mask;
+
+    load_control_words(vmcs12);
+    load_addresses(vmcs12);
+    copy_in(vmcs12, plain_controls, ARRAY_SIZE(plain_controls));
+    vmwrite(CR4_GUEST_HOST_MASK, vmcs12->cr4_guest_host_mask | hidden);
+    vmwrite(TSC_OFFSET, vmcs12->tsc_offset);
+    slot->controls_dirty = false;
+}
+
+static void load_rare_guest(struct vmcs02 *slot)
+{
+    copy_in(slot->vmcs12, rare_guest, ARRAY_SIZE(rare_guest));
+    slot->guest_dirty = false;
+}
+
+/* SDM vol. 3, "Loading Guest Control Registers, Debug Registers, and MSRs". */
+static void load_inherited(const struct vmcs12 *vmcs12, const struct l1_state *l1)
+{
+    u32 entry = vmcs12->vm_entry_controls;
+    u64 efer = l1->efer & ~EFER_LMA;
+    bool long_mode = entry & VM_ENTRY_IA32E_MODE;
+
+    if (vmcs12->guest_cr0 & CR0_PG)
+        efer &= ~EFER_LME;
+    if (long_mode)
+        efer |= EFER_LMA | EFER_LME;
+    vmwrite(GUEST_IA32_EFER, entry & VM_ENTRY_LOAD_IA32_EFER ? vmcs12->guest_ia32_efer : efer);
+    vmwrite(GUEST_IA32_PAT, entry & VM_ENTRY_LOAD_IA32_PAT ? vmcs12->guest_ia32_pat : l1->pat);
+    if (entry & VM_ENTRY_LOAD_DEBUG_CONTROLS) {
+        vmwrite(GUEST_DR7, vmcs12->guest_dr7);
+        vmwrite(GUEST_IA32_DEBUGCTL, vmcs12->guest_ia32_debugctl);
+    } else {
+        vmwrite(GUEST_DR7, l1->dr7);
+        vmwrite(GUEST_IA32_DEBUGCTL, l1->debugctl);
+    }
+    vmwrite(VM_ENTRY_CONTROLS, l0.controls.entry | (entry & VM_ENTRY_IA32E_MODE));
+}
+
+static void load_event(const struct vmcs12 *vmcs12)
+{
+    u32 info = vmcs12->vm_entry_intr_info_field;
+
+    vmwrite(VM_ENTRY_INTR_INFO_FIELD, info);
+    if (!(info & INTR_INFO_VALID_MASK))
+        return;
+    vmwrite(VM_ENTRY_EXCEPTION_ERROR_CODE, vmcs12->vm_entry_exception_error_code);
+    vmwrite(VM_ENTRY_INSTRUCTION_LEN, vmcs12->vm_entry_instruction_len);
+}
+
+void vmcs02_load_ept(struct cpu *cpu, const struct vmcs12 *vmcs12)
+{
+    bool ept = vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_EPT;
+
+    vmwrite(EPT_POINTER, ept ? ept02_pointer(&cpu->nested.ept02, vmcs12->ept_pointer)
+                             : l0.ept01_pointer);
+}
+
+/* The union of what L0 and L1 want to intercept; all of it if L1 uses no bitmap. */
+static void merge_msr_bitmap(const struct vmcs02 *slot)
+{
+    const struct vmcs12 *vmcs12 = slot->vmcs12;
+    u64 *merged = pool_va(slot->msr_bitmap_pa);
+
+    if (!(vmcs12->cpu_based_vm_exec_control & CPU_BASED_USE_MSR_BITMAPS)) {
+        for (u32 i = 0; i < PAGE_SIZE / sizeof(*merged); i++)
+            merged[i] = ~0ull;
+        return;
+    }
+    phys_read(merged, vmcs12->msr_bitmap, PAGE_SIZE);
+    msr_fill_bitmap((u8 *)merged);
+}
+
+static void load_hot(struct cpu *cpu, struct vmcs02 *slot)
+{
+    const struct vmcs12 *vmcs12 = slot->vmcs12;
+    u32 proc = vmcs12->cpu_based_vm_exec_control;
+
+    copy_in(vmcs12, hot_guest, ARRAY_SIZE(hot_guest));
+    vmwrite(CPU_BASED_VM_EXEC_CONTROL, proc | l0.controls.proc);
+    vmwrite(EXCEPTION_BITMAP, vmcs12->exception_bitmap);
+    vmwrite(CR0_READ_SHADOW, vmcs12->cr0_read_shadow);
+    vmwrite(CR4_READ_SHADOW, vmcs12->cr4_read_shadow &
+                                 ~(l0.hidden_cr4 & ~vmcs12->cr4_guest_host_mask));
+    if (proc & CPU_BASED_TPR_SHADOW)
+        vmwrite(TPR_THRESHOLD, vmcs12->tpr_threshold);
+    if (vmcs12->pin_based_vm_exec_control & PIN_BASED_PREEMPTION_TIMER)
+        vmwrite(VMX_PREEMPTION_TIMER_VALUE, vmcs12->vmx_preemption_timer_value);
+    if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
+        vmwrite(GUEST_INTR_STATUS, vmcs12->guest_intr_status);
+    load_event(vmcs12);
+    vmcs02_load_ept(cpu, vmcs12);
+}
+
+/* The fields of a vmcs02 that are the same for every vmcs12. */
+static void prepare(struct cpu *cpu, struct vmcs02 *slot)
+{
+    if (!vmclear(slot->pa))
+        panic("VMCLEAR of a vmcs02 failed");
+    vmcs_switch(slot->pa);
+    vmcs_init_host(cpu);
+    vmwrite(VMCS_LINK_POINTER, NO_ADDRESS);
+    vmwrite(MSR_BITMAP, slot->msr_bitmap_pa);
+    slot->prepared = true;
+}
+
+void vmcs02_load(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l1,
+                 const u64 pdpte[4])
+{
+    const struct vmcs12 *vmcs12 = slot->vmcs12;
+
+    if (slot->prepared)
+        vmcs_switch(slot->pa);
+    else
+        prepare(cpu, slot);
+    if (slot->controls_dirty)
+        load_controls(slot);
+    if (slot->guest_dirty)
+        load_rare_guest(slot);
+    load_inherited(vmcs12, l1);
+    load_hot(cpu, slot);
+    if (guest_uses_pae(vmcs12))
+        for (u32 i = 0; i < 4; i++)
+            vmwrite(GUEST_PDPTR0 + 2 * i, pdpte[i]);
+    merge_msr_bitmap(slot);
+}
+
+void vmcs02_save_rare_guest(struct vmcs02 *slot)
+{
+    struct vmcs12 *vmcs12 = slot->vmcs12;
+
+    copy_out(vmcs12, rare_guest, ARRAY_SIZE(rare_guest));
+    if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_EPT) {
+        vmcs12->guest_pdptr0 = vmread(GUEST_PDPTR0);
+        vmcs12->guest_pdptr1 = vmread(GUEST_PDPTR1);
+        vmcs12->guest_pdptr2 = vmread(GUEST_PDPTR2);
+        vmcs12->guest_pdptr3 = vmread(GUEST_PDPTR3);
+    }
+}
+
+/* SDM vol. 3, "Saving Control Registers, Debug Registers, and MSRs". */
+static void save_by_controls(struct vmcs12 *vmcs12)
+{
+    u32 exit = vmcs12->vm_exit_controls;
+    u64 efer = vmread(GUEST_IA32_EFER);
+
+    if (exit & VM_EXIT_SAVE_IA32_EFER)
+        vmcs12->guest_ia32_efer = efer;
+    if (exit & VM_EXIT_SAVE_IA32_PAT)
+        vmcs12->guest_ia32_pat = vmread(GUEST_IA32_PAT);
+    if (exit & VM_EXIT_SAVE_DEBUG_CONTROLS) {
+        vmcs12->guest_dr7 = vmread(GUEST_DR7);
+        vmcs12->guest_ia32_debugctl = vmread(GUEST_IA32_DEBUGCTL);
+    }
+    if (exit & VM_EXIT_SAVE_PREEMPTION_TIMER)
+        vmcs12->vmx_preemption_timer_value = vmread32(VMX_PREEMPTION_TIMER_VALUE);
+    if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
+        vmcs12->guest_intr_status = (u16)vmread(GUEST_INTR_STATUS);
+    if (caps_offer(&l0.caps, FEATURE_UNRESTRICTED_GUEST))
+        vmcs12->vm_entry_controls = (vmcs12->vm_entry_controls & ~VM_ENTRY_IA32E_MODE) |
+                                    (efer & EFER_LMA ? VM_ENTRY_IA32E_MODE : 0);
+}
+
+void vmcs02_save(struct vmcs02 *slot)
+{
+    struct vmcs12 *vmcs12 = slot->vmcs12;
+
+    copy_out(vmcs12, hot_guest, ARRAY_SIZE(hot_guest));
+    vmcs12->guest_cs_ar_bytes = vmread32(GUEST_CS_AR_BYTES);
+    vmcs12->guest_ss_ar_bytes = vmread32(GUEST_SS_AR_BYTES);
+    save_by_controls(vmcs12);
+    slot->guest_stale = true;
+}

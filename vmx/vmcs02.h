@@ -1,0 +1,33 @@
+/*
+ * vmcs02: the VMCS that runs L2. Its controls are what L1 wants and what L0 needs, its guest
+ * state is vmcs12's, its host state is L0's. All functions work on the current hardware VMCS,
+ * which must be the slot's vmcs02 if not said otherwise.
+ */
+#ifndef PLASTRON_VMX_VMCS02_H
+#define PLASTRON_VMX_VMCS02_H
+
+#include "../hv/cpu.h"
+
+/* State of L1 that L2 inherits where vmcs12 does not load it. Read from vmcs01. */
+struct l1_state {
+    u64 efer, pat, debugctl, dr7;
+};
+
+/* Makes a VMCS current; its address is L0's own, so failure is a panic. */
+void vmcs_switch(u64 pa);
+
+struct l1_state vmcs02_read_l1_state(void);
+
+/* Everything that a VM entry of L1 puts into vmcs02; pdpte is used with PAE paging of L2. */
+void vmcs02_load(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l1,
+                 const u64 pdpte[4]);
+
+/* At an exit to L1: guest state and exit information into vmcs12. The rarely read guest fields
+   follow when they are asked for. */
+void vmcs02_save(struct vmcs02 *slot);
+void vmcs02_save_rare_guest(struct vmcs02 *slot);
+
+/* The EPT that L2 runs on: EPT02 if L1 gives it an EPT, else EPT01. */
+void vmcs02_load_ept(struct cpu *cpu, const struct vmcs12 *vmcs12);
+
+#endif
