@@ -42,6 +42,18 @@ enum {
 };
 _Static_assert(CPU_PAGES * PAGE_SIZE <= L0_BYTES_PER_CPU, "what the loader reserves is enough");
 
+/* IA32_PERF_GLOBAL_CTRL has a bit for each counter. SDM vol. 2, "CPUID", leaf 0AH. */
+static u64 perf_global_reserved(void)
+{
+    struct cpuid_result leaf = cpuid(0xa, 0);
+    u32 general = leaf.eax >> 8 & 0xff;
+    u32 fixed = leaf.edx & 0x1f;
+
+    if ((leaf.eax & 0xff) < 2)
+        return ~0ull;
+    return ~((BIT64(general) - 1) | (BIT64(fixed) - 1) << 32);
+}
+
 static void read_capabilities(struct vmx_caps *caps)
 {
     memset(caps, 0, sizeof(*caps));
@@ -64,6 +76,8 @@ static void read_capabilities(struct vmx_caps *caps)
     caps->ept_vpid = rdmsr(MSR_IA32_VMX_EPT_VPID_CAP);
     caps->physical_bits = cpuid(0x80000008, 0).eax & 0xff;
     caps->linear_bits = cpuid(0x80000008, 0).eax >> 8 & 0xff;
+    caps->cr3_reserved = ~0ull << caps->physical_bits;
+    caps->perf_global_reserved = perf_global_reserved();
 }
 
 static bool may_be_one(u64 capability, u32 bit) { return (u32)(capability >> 32) & bit; }

@@ -3,13 +3,13 @@
  * vmx_features.h. An allow-list: a bit no line of that table or no rule here names is never
  * offered. SDM vol. 3 appendix A. And the VMCS fields that exist with what is offered.
  */
-#include "vmx/capabilities.h"
+#include "capabilities.h"
 
 #include "vmx.h"
 #include "x86.h"
 
 #define VMX_BASIC_ANY_ERROR_CODE BIT64(56)
-#define CR3_TARGETS_MAX 4u /* as many as struct vmcs12 has */
+#define CR3_TARGETS_MAX          4u /* as many as struct vmcs12 has */
 
 enum capability_word { WORD_PIN, WORD_PROC, WORD_PROC2, WORD_EXIT, WORD_ENTRY, WORD_EPT_VPID };
 

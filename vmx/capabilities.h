@@ -19,10 +19,10 @@ struct vmx_caps {
     u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
     u64 vmcs_enum;
     u64 ept_vpid;
-    u64 offered;           /* bit n: enum feature n */
-    u32 physical_bits;     /* MAXPHYADDR */
-    u32 linear_bits;       /* 48 or 57 */
-    u64 cr3_reserved;      /* bits that MOV to CR3 refuses in 64-bit mode */
+    u64 offered;              /* bit n: enum feature n */
+    u32 physical_bits;        /* MAXPHYADDR */
+    u32 linear_bits;          /* 48 or 57 */
+    u64 cr3_reserved;         /* bits that MOV to CR3 refuses in 64-bit mode */
     u64 perf_global_reserved; /* bits that WRMSR to IA32_PERF_GLOBAL_CTRL refuses */
 };
 

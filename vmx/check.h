@@ -15,15 +15,15 @@
 #include "types.h"
 #include "vmcs12.h"
 #include "vmx.h"
-#include "vmx/capabilities.h"
+#include "capabilities.h"
 #include "x86.h"
 
 /* VMXERR_NONE or VMXERR_ENTRY_INVALID_CONTROL_FIELD. */
 enum vm_instruction_error check_controls(const struct vmcs12 *vmcs12, const struct vmx_caps *caps);
 
 /* VMXERR_NONE or VMXERR_ENTRY_INVALID_HOST_STATE_FIELD. l1_long_mode: IA32_EFER.LMA of L1. */
-enum vm_instruction_error check_host_state(const struct vmcs12 *vmcs12,
-                                           const struct vmx_caps *caps, bool l1_long_mode);
+enum vm_instruction_error check_host_state(const struct vmcs12 *vmcs12, const struct vmx_caps *caps,
+                                           bool l1_long_mode);
 
 /*
  * True if the guest state is valid, with the PDPTEs to use in pdpte if guest_uses_pae (from the

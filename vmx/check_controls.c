@@ -1,24 +1,24 @@
 /* VM entry: checks on the VMX controls. SDM vol. 3, "Checks on VMX Controls". */
-#include "vmx/check.h"
+#include "check.h"
 
-#include "mm/phys.h"
+#include "../mm/phys.h"
 
-#define VAPIC_TPR 0x80u
-#define MSR_ENTRY_SIZE 16u
+#define VAPIC_TPR           0x80u
+#define MSR_ENTRY_SIZE      16u
 #define INSTRUCTION_LEN_MAX 15u
-#define INTR_INFO_RESERVED 0x7ffff000u
+#define INTR_INFO_RESERVED  0x7ffff000u
 
 /* The vectors that push an error code: #DF, #TS, #NP, #SS, #GP, #PF, #AC. */
 #define ERROR_CODE_VECTORS                                                                         \
     (BIT(VECTOR_DF) | BIT(VECTOR_TS) | BIT(VECTOR_NP) | BIT(VECTOR_SS) | BIT(VECTOR_GP) |          \
      BIT(VECTOR_PF) | BIT(VECTOR_AC))
 
-#define VMX_BASIC_ANY_ERROR_CODE BIT64(56)
+#define VMX_BASIC_ANY_ERROR_CODE        BIT64(56)
 #define EPT_CAP_SUPERVISOR_SHADOW_STACK BIT64(23)
-#define EPTP_WALK_LENGTH (7ull << 3)
-#define EPTP_WALK_LENGTH_5 (4ull << 3)
-#define EPTP_SUPERVISOR_SHADOW_STACK BIT64(7)
-#define EPTP_RESERVED 0xf00ull
+#define EPTP_WALK_LENGTH                (7ull << 3)
+#define EPTP_WALK_LENGTH_5              (4ull << 3)
+#define EPTP_SUPERVISOR_SHADOW_STACK    BIT64(7)
+#define EPTP_RESERVED                   0xf00ull
 
 /* "VM-Execution Control Fields": allowed 0- and 1-settings, CR3 targets. */
 static bool execution_words_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)

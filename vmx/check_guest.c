@@ -1,34 +1,34 @@
 /* VM entry: checks on the guest state. SDM vol. 3, "Checks on the Guest State Area". */
-#include "vmx/check.h"
+#include "check.h"
 
-#include "mm/phys.h"
+#include "../mm/phys.h"
 
 /* Segments in registers, not copied from call to call: this runs at each VM entry. */
 #define INLINE static inline __attribute__((always_inline))
 
-#define SELECTOR_RPL 3u
-#define SELECTOR_TI 4u
+#define SELECTOR_RPL    3u
+#define SELECTOR_TI     4u
 #define TABLE_LIMIT_MAX 0xffffu
-#define V86_LIMIT 0xffffu
-#define V86_AR 0xf3u /* present, DPL 3, read/write data, accessed */
+#define V86_LIMIT       0xffffu
+#define V86_AR          0xf3u /* present, DPL 3, read/write data, accessed */
 
 #define LINK_POINTER_NONE (~0ull)
 /* Segment types, as a set: data, code that can be read (all accessed); stack (read/write). */
-#define TYPES_DATA (BIT(1) | BIT(3) | BIT(5) | BIT(7) | BIT(11) | BIT(15))
+#define TYPES_DATA  (BIT(1) | BIT(3) | BIT(5) | BIT(7) | BIT(11) | BIT(15))
 #define TYPES_STACK (BIT(3) | BIT(7))
 
 #define DEBUGCTL_BTF BIT64(1)
 
 #define PENDING_DBG_BREAKPOINTS 0xfull
-#define PENDING_DBG_BUS_LOCK BIT64(11)
-#define PENDING_DBG_ENABLED BIT64(12)
-#define PENDING_DBG_BS BIT64(14)
-#define PENDING_DBG_RTM BIT64(16)
+#define PENDING_DBG_BUS_LOCK    BIT64(11)
+#define PENDING_DBG_ENABLED     BIT64(12)
+#define PENDING_DBG_BS          BIT64(14)
+#define PENDING_DBG_RTM         BIT64(16)
 
 #define INTERRUPTIBILITY_ENCLAVE BIT(4)
 
 #define PDPTE_RESERVED 0x1e6ull /* bits 2:1 and 8:5 */
-#define PAE_CR3_ADDR 0xffffffe0ull
+#define PAE_CR3_ADDR   0xffffffe0ull
 
 /* What several sections ask for, drawn from the vmcs12 once. */
 struct guest {
@@ -338,8 +338,8 @@ static bool pending_debug_valid(const struct guest *guest)
     const u32 shadow = INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS;
     const struct vmcs12 *vmcs12 = guest->vmcs12;
     u64 pending = vmcs12->guest_pending_dbg_exceptions;
-    bool stepping = (vmcs12->guest_rflags & RFLAGS_TF) &&
-                    !(vmcs12->guest_ia32_debugctl & DEBUGCTL_BTF);
+    bool stepping =
+        (vmcs12->guest_rflags & RFLAGS_TF) && !(vmcs12->guest_ia32_debugctl & DEBUGCTL_BTF);
 
     if (pending & ~known)
         return false;

@@ -1,5 +1,5 @@
 /* VM entry: checks on the host state. SDM vol. 3, "Checks on the Host State". */
-#include "vmx/check.h"
+#include "check.h"
 
 #define SELECTOR_RPL_TI 7u
 
@@ -33,16 +33,15 @@ static bool host_msrs_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *
 /* SDM vol. 3, "Checks on Host Segment and Descriptor-Table Registers". */
 static bool host_segments_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
 {
-    u32 selectors = vmcs12->host_es_selector | vmcs12->host_cs_selector |
-                    vmcs12->host_ss_selector | vmcs12->host_ds_selector |
-                    vmcs12->host_fs_selector | vmcs12->host_gs_selector | vmcs12->host_tr_selector;
+    u32 selectors = vmcs12->host_es_selector | vmcs12->host_cs_selector | vmcs12->host_ss_selector |
+                    vmcs12->host_ds_selector | vmcs12->host_fs_selector | vmcs12->host_gs_selector |
+                    vmcs12->host_tr_selector;
 
     if (selectors & SELECTOR_RPL_TI)
         return false;
     if (vmcs12->host_cs_selector == 0 || vmcs12->host_tr_selector == 0)
         return false;
-    if (vmcs12->host_ss_selector == 0 &&
-        !(vmcs12->vm_exit_controls & VM_EXIT_HOST_ADDR_SPACE_SIZE))
+    if (vmcs12->host_ss_selector == 0 && !(vmcs12->vm_exit_controls & VM_EXIT_HOST_ADDR_SPACE_SIZE))
         return false;
     return !(not_canonical(vmcs12->host_fs_base, caps->linear_bits) |
              not_canonical(vmcs12->host_gs_base, caps->linear_bits) |
@@ -61,12 +60,12 @@ static bool host_address_space_valid(const struct vmcs12 *vmcs12, const struct v
         return false;
     if (host_64bit)
         return (vmcs12->host_cr4 & CR4_PAE) && !not_canonical(vmcs12->host_rip, caps->linear_bits);
-    return !(vmcs12->vm_entry_controls & VM_ENTRY_IA32E_MODE) &&
-           !(vmcs12->host_cr4 & CR4_PCIDE) && !(vmcs12->host_rip >> 32);
+    return !(vmcs12->vm_entry_controls & VM_ENTRY_IA32E_MODE) && !(vmcs12->host_cr4 & CR4_PCIDE) &&
+           !(vmcs12->host_rip >> 32);
 }
 
-enum vm_instruction_error check_host_state(const struct vmcs12 *vmcs12,
-                                           const struct vmx_caps *caps, bool l1_long_mode)
+enum vm_instruction_error check_host_state(const struct vmcs12 *vmcs12, const struct vmx_caps *caps,
+                                           bool l1_long_mode)
 {
     bool valid = host_registers_valid(vmcs12, caps) && host_msrs_valid(vmcs12, caps) &&
                  host_segments_valid(vmcs12, caps) &&

@@ -1,5 +1,5 @@
 /* Operands of VMX instructions, and segmentation. */
-#include "vmx/decode.h"
+#include "decode.h"
 
 #include "vmx.h"
 #include "x86.h"
@@ -9,16 +9,16 @@
  * Instruction-Information Field as Used for VMREAD and VMWRITE", and the same for the other VMX
  * instructions, which have undefined bits where they have no register.
  */
-#define INFO_SCALING(info) ((info) & 3)
-#define INFO_REG1(info) ((info) >> 3 & 15)
+#define INFO_SCALING(info)      ((info)&3)
+#define INFO_REG1(info)         ((info) >> 3 & 15)
 #define INFO_ADDRESS_SIZE(info) ((info) >> 7 & 7)
-#define INFO_REGISTER BIT(10)
-#define INFO_SEGMENT(info) ((info) >> 15 & 7)
-#define INFO_INDEX(info) ((info) >> 18 & 15)
-#define INFO_NO_INDEX BIT(22)
-#define INFO_BASE(info) ((info) >> 23 & 15)
-#define INFO_NO_BASE BIT(27)
-#define INFO_REG2(info) ((info) >> 28)
+#define INFO_REGISTER           BIT(10)
+#define INFO_SEGMENT(info)      ((info) >> 15 & 7)
+#define INFO_INDEX(info)        ((info) >> 18 & 15)
+#define INFO_NO_INDEX           BIT(22)
+#define INFO_BASE(info)         ((info) >> 23 & 15)
+#define INFO_NO_BASE            BIT(27)
+#define INFO_REG2(info)         ((info) >> 28)
 
 static u64 address_mask(u32 info)
 {

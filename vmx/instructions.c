@@ -310,7 +310,7 @@ static enum vm_instruction_error do_invvpid(u64 type, const struct inv_descripto
                     caps_offer(&l0.caps, FEATURE_INVVPID_RETAIN_GLOBALS));
 
     if (!offered || d->context >> 16 || (type != INVVPID_ALL_CONTEXT && !d->context) ||
-        (type == INVVPID_INDIVIDUAL_ADDRESS && !is_canonical(d->address, l0.caps.linear_bits)))
+        (type == INVVPID_INDIVIDUAL_ADDRESS && not_canonical(d->address, l0.caps.linear_bits)))
         return VMXERR_INVALID_OPERAND_TO_INVEPT_INVVPID;
     invvpid(type, (u16)d->context, d->address);
     return VMXERR_NONE;

@@ -35,7 +35,7 @@ static bool is_forbidden(const struct vmx_msr_entry *entry)
 
 static bool canonical_field(enum vmcs_field field, u64 value)
 {
-    if (!is_canonical(value, l0.hw.linear_bits))
+    if (not_canonical(value, l0.hw.linear_bits))
         return false;
     vmwrite(field, value);
     return true;
