@@ -13,7 +13,7 @@ say = $(if $(V),,@printf '  %-8s %s\n' $(1) $@)
 
 WARNINGS := -Wall -Wextra -Wvla -Werror
 INCLUDES := -Iinclude -I.
-CFLAGS_L0 := -std=gnu11 -O2 -g $(WARNINGS) -Wconversion -ffreestanding -fno-stack-protector \
+CFLAGS_L0 := -std=gnu11 -O2 -g $(WARNINGS) -Wconversion -ffreestanding -I$(B) -fno-stack-protector \
 	-mcmodel=kernel -mgeneral-regs-only -mno-red-zone -fno-pic -fno-pie \
 	-fno-omit-frame-pointer -fno-asynchronous-unwind-tables $(INCLUDES)
 CFLAGS_EFI := -std=gnu11 -O2 $(WARNINGS) -ffreestanding -fpic -fshort-wchar \

@@ -12,12 +12,19 @@
 #define APIC_SVR 0xf0
 #define APIC_ISR 0x100
 #define APIC_ESR 0x280
+#define APIC_ICR_LOW 0x300
+#define APIC_ICR_HIGH 0x310
 #define APIC_LVT_TIMER 0x320
 #define APIC_LVT_ERROR 0x370
 #define APIC_TIMER_INITIAL 0x380
 #define APIC_TIMER_DIVIDE 0x3e0
 #define APIC_SVR_RESET 0xffu
 #define LVT_MASKED BIT(16)
+#define MSR_X2APIC_ICR 0x830
+#define ICR_PENDING BIT(12)
+#define ICR_ASSERT BIT(14)
+#define ICR_ALL_BUT_SELF (3u << 18)
+#define ICR_POLLS 1000000u
 
 static bool in_x2apic_mode(void) { return rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_X2APIC; }
 
@@ -82,3 +89,25 @@ void lapic_init_reset(void)
     }
     lapic_write(APIC_SVR, APIC_SVR_RESET);
 }
+
+/* L1 may be about to write the low half itself: its high half is put back. */
+static void send_xapic(u32 apic_id, u32 command)
+{
+    u32 high = lapic_read(APIC_ICR_HIGH);
+
+    for (u32 polls = 0; polls < ICR_POLLS && (lapic_read(APIC_ICR_LOW) & ICR_PENDING); polls++)
+        pause();
+    lapic_write(APIC_ICR_HIGH, apic_id << 24);
+    lapic_write(APIC_ICR_LOW, command);
+    lapic_write(APIC_ICR_HIGH, high);
+}
+
+void lapic_send(u32 apic_id, u32 mode)
+{
+    if (in_x2apic_mode())
+        wrmsr_safe(MSR_X2APIC_ICR, (u64)apic_id << 32 | ICR_ASSERT | mode);
+    else
+        send_xapic(apic_id, ICR_ASSERT | mode);
+}
+
+void lapic_send_others(u32 mode) { lapic_send(0, ICR_ALL_BUT_SELF | mode); }

@@ -37,7 +37,11 @@ struct cpu {
     bool in_l2;           /* vmcs02 is current, L2 ran last */
     bool nmi_waiting;     /* nmi_pending, taken over but not injected yet */
     u32 step;             /* why the monitor trap flag is on: STEP_* */
-    u64 ept01_epoch;      /* l0.ept01_epoch of this core's last INVEPT; read by other cores */
+
+    /* Shared. */
+    u64 ept01_epoch;      /* l0.ept01_epoch of this core's last INVEPT */
+    bool kicked;          /* another core's L0 sent an INIT to make this one exit */
+    bool waits_for_sipi;  /* runs nothing, and blocks INIT */
     bool init_pending;    /* an INIT came while L1's VMX operation blocks it */
 
     struct nested nested;

@@ -1,5 +1,6 @@
 #include "exit.h"
 
+#include "ept01_demand.h"
 #include "hidden.h"
 #include "inject.h"
 #include "insn.h"
@@ -70,12 +71,7 @@ static void handle_l1(struct cpu *cpu, u32 reason)
 /* The last steps before a VM entry. */
 static u64 prepare_resume(struct cpu *cpu)
 {
-    u64 epoch = __atomic_load_n(&l0.ept01_epoch, __ATOMIC_ACQUIRE);
-
-    if (__builtin_expect(cpu->ept01_epoch != epoch, 0)) {
-        invept(INVEPT_ALL_CONTEXT, 0);
-        __atomic_store_n(&cpu->ept01_epoch, epoch, __ATOMIC_RELEASE);
-    }
+    ept01_catch_up(cpu);
     if (__builtin_expect(cpu->nmi_pending != 0, 0)) {
         cpu->nmi_pending = 0;
         cpu->nmi_waiting = true;

@@ -87,11 +87,19 @@ void init_reset(struct cpu *cpu)
     vmwrite(GUEST_INTERRUPTIBILITY_INFO, 0);
     vmwrite(GUEST_PENDING_DBG_EXCEPTIONS, 0);
     vmwrite(GUEST_ACTIVITY_STATE, boot_processor ? ACTIVITY_ACTIVE : ACTIVITY_WAIT_FOR_SIPI);
+    __atomic_store_n(&cpu->waits_for_sipi, !boot_processor, __ATOMIC_RELEASE);
+}
+
+bool init_was_kick(struct cpu *cpu)
+{
+    return __atomic_exchange_n(&cpu->kicked, false, __ATOMIC_ACQ_REL);
 }
 
 /* VMX root operation blocks INIT: L1 gets it when it leaves that. */
 void exit_init(struct cpu *cpu)
 {
+    if (init_was_kick(cpu))
+        return;
     if (cpu->nested.vmxon)
         cpu->init_pending = true;
     else
@@ -102,7 +110,7 @@ void exit_sipi(struct cpu *cpu)
 {
     u64 vector = vmread(EXIT_QUALIFICATION) & 0xff;
 
-    (void)cpu;
+    __atomic_store_n(&cpu->waits_for_sipi, false, __ATOMIC_RELEASE);
     vmwrite(GUEST_CS_SELECTOR, vector << 8);
     vmwrite(GUEST_CS_BASE, vector << 12);
     vmwrite(GUEST_RIP, 0);

@@ -1,6 +1,7 @@
 /* Exits of L1 that need little: MSRs, XSETBV, INVD, EPT violations, triple fault. */
 #include "exit.h"
 
+#include "ept01_demand.h"
 #include "hidden.h"
 #include "inject.h"
 #include "insn.h"
@@ -63,29 +64,6 @@ void exit_invd(struct cpu *cpu)
     skip_instruction();
 }
 
-/* Memory above ram_top gets its mapping when it is first touched. */
-static enum ept01_result map_on_demand(struct cpu *cpu, u64 gpa)
-{
-    enum ept01_result result;
-
-    spin_lock(&l0.ept01_lock);
-    result = ept01_map_on_demand(&l0.ept01, gpa);
-    if (result == EPT01_FLUSH)
-        l0.ept01_epoch++;
-    if (l0.ept01.dropped) {
-        bool all = true;
-
-        cpu->ept01_epoch = l0.ept01_epoch;
-        for (u32 i = 0; i < cpu_count; i++)
-            all &= __atomic_load_n(&cpus[i]->ept01_epoch, __ATOMIC_ACQUIRE) == l0.ept01_epoch;
-        invept(INVEPT_ALL_CONTEXT, 0);
-        if (all)
-            ept01_reclaim(&l0.ept01);
-    }
-    spin_unlock(&l0.ept01_lock);
-    return result;
-}
-
 /* Also for an L2 whose L1 uses no EPT, and so runs on EPT01. */
 void exit_ept_violation(struct cpu *cpu)
 {
@@ -93,7 +71,7 @@ void exit_ept_violation(struct cpu *cpu)
     u64 qualification = vmread(EXIT_QUALIFICATION);
 
     reinject_interrupted_event(qualification & EPT_VIOLATION_NMI_UNBLOCKED);
-    if (map_on_demand(cpu, gpa) == EPT01_HIDDEN)
+    if (!ept01_demand(cpu, gpa))
         hidden_step(cpu, gpa, qualification & EPT_VIOLATION_WRITE);
 }
 

@@ -13,20 +13,11 @@
 #include "trap.h"
 #include "vmcs_dump.h"
 #include "x86.h"
+#include "../drivers/lapic.h"
 
 #define BACKTRACE_MAX   32
 #define REPLAY_LINES    20
 #define STOP_WAIT_TICKS 50000000ull /* of the time-stamp counter: some 20 ms */
-#define ICR_POLLS       1000000u
-
-/* SDM vol. 3, "Interrupt Command Register (ICR)". */
-#define APIC_ICR_LOW     0x300
-#define ICR_NMI          0x400u
-#define ICR_INIT         0x500u
-#define ICR_PENDING      BIT(12)
-#define ICR_ASSERT       BIT(14)
-#define ICR_ALL_BUT_SELF (3u << 18)
-#define MSR_X2APIC_ICR   0x830
 
 /* SDM vol. 3, "Machine-Check MSRs". */
 #define MSR_IA32_MCG_CAP    0x179
@@ -125,31 +116,6 @@ void panic_nmi(void)
         panic_stop_this_core();
 }
 
-static void send_x2apic(u32 command) { wrmsr_safe(MSR_X2APIC_ICR, command); }
-
-static void send_xapic(u64 apic_pa, u32 command)
-{
-    volatile u32 *icr = (volatile u32 *)(L0_DIRECT_BASE + apic_pa + APIC_ICR_LOW);
-
-    for (u32 polls = 0; polls < ICR_POLLS && (*icr & ICR_PENDING); polls++)
-        pause();
-    *icr = command;
-}
-
-/* L1 may have moved its APIC to where the direct map does not reach. */
-static void send_to_others(u32 mode)
-{
-    u32 command = ICR_ALL_BUT_SELF | ICR_ASSERT | mode;
-    u64 base = 0;
-
-    if (!rdmsr_safe(MSR_IA32_APIC_BASE, &base) || !(base & APIC_BASE_ENABLE))
-        return;
-    if (base & APIC_BASE_X2APIC)
-        send_x2apic(command);
-    else if ((base & PTE_ADDR) < l0.boot.ram_top)
-        send_xapic(base & PTE_ADDR, command);
-}
-
 /*
  * An NMI stops a core that is in L0 (which blocks INIT); an INIT makes one in guest mode exit. A
  * core that waits for a SIPI takes neither, and is stopped when the SIPI comes.
@@ -158,8 +124,8 @@ static void stop_others(void)
 {
     u64 start = __builtin_ia32_rdtsc();
 
-    send_to_others(ICR_NMI);
-    send_to_others(ICR_INIT);
+    lapic_send_others(LAPIC_NMI);
+    lapic_send_others(LAPIC_INIT);
     while (stopped_count + 1 < cpu_count && __builtin_ia32_rdtsc() - start < STOP_WAIT_TICKS)
         pause();
 }

@@ -23,7 +23,7 @@ extern u8 __text_start[], __text_end[], __rodata_start[], __rodata_end[], __data
 
 extern _Noreturn void vm_launch(u64 stack_top);
 
-#include "build/vmcs12_abi.h"
+#include "vmcs12_abi.h"
 
 _Static_assert(sizeof(struct cpu) <= PAGE_SIZE, "a core's structure is one page");
 _Static_assert(offsetof(struct cpu, self) == 0 && offsetof(struct cpu, gpr) == 8 &&
@@ -114,8 +114,7 @@ static bool build_page_tables(void)
 
     const struct paging_layout layout = {segments, ARRAY_SIZE(segments), boot->ram_top, l0.has_1g};
 
-    if (!paging_init(&page_tables, &l0.pool, l0.has_1g) ||
-        !paging_build(&page_tables, &l0.pool, &layout))
+    if (!paging_build(&page_tables, &l0.pool, &layout))
         return false;
     l0.cr3 = page_tables.root;
     return true;

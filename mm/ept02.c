@@ -1,6 +1,6 @@
 #include "ept02.h"
 
-#include "lib.h"
+#include "phys.h"
 #include "vmx.h"
 #include "../hv/insn.h"
 #include "../hv/l0.h"
@@ -165,17 +165,6 @@ void ept02_unmap(struct ept02 *ept, u64 eptp12, u64 ngpa)
     invept(INVEPT_SINGLE_CONTEXT, hardware_eptp(tree->root));
 }
 
-/* EPT01's entry for an address, mapping it first if it is above what start-up mapped. */
-static bool ept01_entry(u64 gpa, u64 *entry, u32 *level)
-{
-    if (ept01_lookup(&l0.ept01, gpa, entry, level))
-        return true;
-    spin_lock(&l0.ept01_lock);
-    ept01_map_on_demand(&l0.ept01, gpa);
-    spin_unlock(&l0.ept01_lock);
-    return ept01_lookup(&l0.ept01, gpa, entry, level);
-}
-
 enum ept02_result ept02_fill(struct ept02 *ept, u64 eptp12, u64 ngpa, u64 access,
                              struct ept12_translation *walk)
 {
@@ -195,8 +184,11 @@ enum ept02_result ept02_fill(struct ept02 *ept, u64 eptp12, u64 ngpa, u64 access
     }
     if (access & ~walk->rights)
         return EPT02_VIOLATION;
-    if (!ept01_entry(ept12_address(walk, ngpa), &entry, &ept01_level) ||
-        !ept_compose(walk, ngpa, entry, ept01_level, l0.hw.ept_vpid & EPT_CAP_1G ? 3 : 2, &leaf,
+    if (phys_is_hidden(align_down(ept12_address(walk, ngpa), PAGE_SIZE), PAGE_SIZE))
+        return EPT02_HIDDEN;
+    if (!ept01_lookup(&l0.ept01, ept12_address(walk, ngpa), &entry, &ept01_level))
+        return EPT02_UNMAPPED;
+    if (!ept_compose(walk, ngpa, entry, ept01_level, l0.hw.ept_vpid & EPT_CAP_1G ? 3 : 2, &leaf,
                      &level))
         return EPT02_HIDDEN;
     ept02_map(ept, eptp12, ngpa, leaf, level);

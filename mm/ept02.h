@@ -32,6 +32,7 @@ struct ept02 {
 enum ept02_result {
     EPT02_FILLED,        /* L2 may try again, on the EPTP that ept02_pointer() now gives */
     EPT02_HIDDEN,        /* EPT12 allows it, but the memory is L0's */
+    EPT02_UNMAPPED,      /* the same, but EPT01 has no entry yet: it is mapped on demand */
     EPT02_VIOLATION,     /* EPT12 does not allow it: exit reason 48 */
     EPT02_MISCONFIGURED, /* exit reason 49 */
 };

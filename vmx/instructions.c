@@ -259,9 +259,14 @@ static void enter(struct cpu *cpu, bool launch)
 void exit_vmlaunch(struct cpu *cpu) { enter(cpu, true); }
 void exit_vmresume(struct cpu *cpu) { enter(cpu, false); }
 
+/* The one VMX instruction that exits in every mode. */
 void exit_vmcall(struct cpu *cpu)
 {
-    if (may_execute(cpu))
+    bool compatibility = (vmread(GUEST_IA32_EFER) & EFER_LMA) && !l1_in_64bit_code();
+
+    if (compatibility || (vmread(GUEST_RFLAGS) & RFLAGS_VM))
+        inject_ud();
+    else if (may_execute(cpu))
         vm_fail(cpu, VMXERR_VMCALL_IN_ROOT); /* there is no dual-monitor treatment of SMIs */
 }
 

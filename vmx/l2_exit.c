@@ -8,6 +8,7 @@
 #include "route.h"
 #include "shadow_vmcs.h"
 #include "vmcs02.h"
+#include "../hv/ept01_demand.h"
 #include "../hv/exit.h"
 #include "../hv/hidden.h"
 #include "../hv/inject.h"
@@ -177,6 +178,9 @@ static void handle_ept_violation(struct cpu *cpu)
     case EPT02_HIDDEN:
         hidden_step_l2(cpu, ngpa, ept12_address(&walk, ngpa), qualification & EPT_VIOLATION_WRITE);
         break;
+    case EPT02_UNMAPPED:
+        ept01_demand(cpu, ept12_address(&walk, ngpa));
+        break;
     case EPT02_FILLED: break;
     }
     vmcs02_load_ept(cpu, vmcs12);
@@ -201,6 +205,10 @@ void l2_exit(struct cpu *cpu, u32 reason)
     case EXIT_REASON_CR_ACCESS: handle_cr(cpu); break;
     case EXIT_REASON_EPT_VIOLATION: handle_ept_violation(cpu); break;
     case EXIT_REASON_EPT_MISCONFIG: panic("EPT02 is misconfigured"); break;
+    case EXIT_REASON_INIT:
+        if (!init_was_kick(cpu))
+            l2_exit_to_l1(cpu, basic, vmread(EXIT_QUALIFICATION));
+        break;
     case EXIT_REASON_MONITOR_TRAP_FLAG:
         if (l2_wants_mtf(cpu))
             l2_exit_to_l1(cpu, basic, vmread(EXIT_QUALIFICATION));

@@ -1,0 +1,55 @@
+#include "ept01_demand.h"
+
+#include "insn.h"
+#include "l0.h"
+#include "../drivers/lapic.h"
+
+static bool has_caught_up(const struct cpu *cpu)
+{
+    return __atomic_load_n(&cpu->waits_for_sipi, __ATOMIC_ACQUIRE) ||
+           __atomic_load_n(&cpu->ept01_epoch, __ATOMIC_ACQUIRE) == l0.ept01_epoch;
+}
+
+/* A core in guest mode may not exit for long: an INIT makes it. */
+static void kick_others(const struct cpu *self)
+{
+    for (u32 i = 0; i < cpu_count; i++)
+        if (cpus[i] != self && !has_caught_up(cpus[i]) &&
+            !__atomic_exchange_n(&cpus[i]->kicked, true, __ATOMIC_ACQ_REL))
+            lapic_send(cpus[i]->apic_id, LAPIC_INIT);
+}
+
+static bool all_have_caught_up(void)
+{
+    for (u32 i = 0; i < cpu_count; i++)
+        if (!has_caught_up(cpus[i]))
+            return false;
+    return true;
+}
+
+bool ept01_demand(struct cpu *cpu, u64 gpa)
+{
+    enum ept01_result result;
+
+    spin_lock(&l0.ept01_lock);
+    if (l0.ept01.dropped && all_have_caught_up())
+        ept01_reclaim(&l0.ept01);
+    result = ept01_map_on_demand(&l0.ept01, gpa);
+    if (result == EPT01_FLUSH) {
+        __atomic_add_fetch(&l0.ept01_epoch, 1, __ATOMIC_RELEASE);
+        ept01_catch_up(cpu);
+        kick_others(cpu);
+    }
+    spin_unlock(&l0.ept01_lock);
+    return result != EPT01_HIDDEN;
+}
+
+void ept01_catch_up(struct cpu *cpu)
+{
+    u64 epoch = __atomic_load_n(&l0.ept01_epoch, __ATOMIC_ACQUIRE);
+
+    if (__builtin_expect(cpu->ept01_epoch == epoch, 1))
+        return;
+    invept(INVEPT_ALL_CONTEXT, 0);
+    __atomic_store_n(&cpu->ept01_epoch, epoch, __ATOMIC_RELEASE);
+}
