@@ -126,9 +126,7 @@ static bool cr4_valid(const struct cpu *cpu, u64 cr4, u64 old)
 
 static bool mov_to_cr4(const struct cpu *cpu, u64 cr4)
 {
-    u64 mask = vmread(CR4_GUEST_HOST_MASK);
-    u64 real = vmread(GUEST_CR4);
-    u64 old = (real & ~mask) | (vmread(CR4_READ_SHADOW) & mask);
+    u64 old = vmcs01_cr4();
 
     if (!cr4_valid(cpu, cr4, old))
         return false;
@@ -145,11 +143,9 @@ static bool mov_to_cr4(const struct cpu *cpu, u64 cr4)
 /* LMSW changes PE (only to 1), MP, EM and TS; SDM vol. 2, "LMSW". */
 static u64 lmsw_value(u64 qualification)
 {
-    u64 cr0 = vmread(GUEST_CR0);
+    u64 cr0 = vmcs01_cr0();
     u64 source = qualification >> LMSW_SOURCE_DATA_SHIFT & (CR0_PE | CR0_MP | CR0_EM | CR0_TS);
-    u64 mask = vmread(CR0_GUEST_HOST_MASK);
 
-    cr0 = (cr0 & ~mask) | (vmread(CR0_READ_SHADOW) & mask);
     return (cr0 & ~(CR0_MP | CR0_EM | CR0_TS)) | source;
 }
 

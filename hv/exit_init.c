@@ -81,7 +81,7 @@ void init_reset(struct cpu *cpu)
     init_segments();
     init_control_registers();
     init_debug_registers();
-    vmcs01_update_cr_masks(cpu);
+    vmcs01_set_cr_masks(false);
     lapic_init_reset();
     vmwrite(VM_ENTRY_INTR_INFO_FIELD, 0);
     vmwrite(GUEST_INTERRUPTIBILITY_INFO, 0);

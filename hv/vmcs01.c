@@ -140,15 +140,29 @@ static void init_segments(const struct segments *segments)
     vmwrite(GUEST_IDTR_LIMIT, segments->idtr.limit);
 }
 
-void vmcs01_update_cr_masks(struct cpu *cpu)
+u64 vmcs01_cr0(void)
 {
-    /* Bits fixed in VMX operation; an unrestricted guest may clear PE and PG, but not L1 once
-       it is in VMX operation itself. */
-    u64 cr0 = l0.hw.cr0_fixed0 & ~(CR0_PE | CR0_PG);
+    u64 mask = vmread(CR0_GUEST_HOST_MASK);
 
-    if (cpu->nested.vmxon)
-        cr0 |= CR0_PE | CR0_PG;
-    vmwrite(CR0_GUEST_HOST_MASK, cr0 | ~l0.hw.cr0_fixed1);
+    return (vmread(GUEST_CR0) & ~mask) | (vmread(CR0_READ_SHADOW) & mask);
+}
+
+u64 vmcs01_cr4(void)
+{
+    u64 mask = vmread(CR4_GUEST_HOST_MASK);
+
+    return (vmread(GUEST_CR4) & ~mask) | (vmread(CR4_READ_SHADOW) & mask);
+}
+
+void vmcs01_set_cr_masks(bool vmxon)
+{
+    u64 cr0_mask = l0.hw.cr0_fixed0 & ~(CR0_PE | CR0_PG);
+
+    if (vmxon)
+        cr0_mask |= CR0_PE | CR0_PG;
+    /* Bits that L1 changed while they were its own: the shadow has to show them now. */
+    vmwrite(CR0_READ_SHADOW, vmcs01_cr0());
+    vmwrite(CR0_GUEST_HOST_MASK, cr0_mask | ~l0.hw.cr0_fixed1);
     vmwrite(CR4_GUEST_HOST_MASK, l0.hw.cr4_fixed0 | l0.hidden_cr4);
 }
 
@@ -158,8 +172,9 @@ void vmcs01_init(struct cpu *cpu, const struct l0_call *call, const struct segme
     vmcs_init_host(cpu);
     init_controls();
     init_segments(segments);
-    vmcs01_update_cr_masks(cpu);
+    vmwrite(CR0_GUEST_HOST_MASK, ~0ull);
     vmwrite(CR0_READ_SHADOW, cr0);
+    vmcs01_set_cr_masks(false);
     vmwrite(CR4_READ_SHADOW, cr4);
     vmwrite(GUEST_CR0, cr0 | (l0.hw.cr0_fixed0 & ~(CR0_PE | CR0_PG)));
     vmwrite(GUEST_CR3, call->resume_cr3);

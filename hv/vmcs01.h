@@ -16,7 +16,14 @@ void vmcs01_init(struct cpu *cpu, const struct l0_call *call, const struct segme
 /* The fields every VMCS of L0 has alike: host state and what never changes. */
 void vmcs_init_host(struct cpu *cpu);
 
-/* CR0 and CR4 bits that L0 keeps for itself follow whether L1 is in VMX operation. */
-void vmcs01_update_cr_masks(struct cpu *cpu);
+/* CR0 and CR4 as L1 reads them. */
+u64 vmcs01_cr0(void);
+u64 vmcs01_cr4(void);
+
+/*
+ * Which bits of CR0 and CR4 L0 keeps for itself: those fixed in VMX operation. An unrestricted
+ * guest may clear PE and PG, but not L1 once it is in VMX operation itself.
+ */
+void vmcs01_set_cr_masks(bool vmxon);
 
 #endif

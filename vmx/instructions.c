@@ -71,15 +71,13 @@ static bool read_pointer(struct cpu *cpu, u64 *pointer)
 
 void exit_vmxon(struct cpu *cpu)
 {
-    u64 cr4 = vmread(CR4_READ_SHADOW); /* VMXE is one of L0's bits: L1's value is the shadow's */
     u64 cr0, pointer;
 
-    if (!(cr4 & CR4_VMXE)) {
+    if (!(vmcs01_cr4() & CR4_VMXE)) {
         inject_ud();
         return;
     }
-    cr0 = (vmread(GUEST_CR0) & ~vmread(CR0_GUEST_HOST_MASK)) |
-          (vmread(CR0_READ_SHADOW) & vmread(CR0_GUEST_HOST_MASK));
+    cr0 = vmcs01_cr0();
     if (cpl() || (!cpu->nested.vmxon &&
                   (!fixed_bits_valid(cr0, l0.caps.cr0_fixed0, l0.caps.cr0_fixed1) ||
                    !(rdmsr(MSR_IA32_FEATURE_CONTROL) & FEATURE_CONTROL_VMXON_ENABLED)))) {
@@ -99,7 +97,7 @@ void exit_vmxon(struct cpu *cpu)
     cpu->nested.vmxon = true;
     cpu->nested.vmxon_ptr = pointer;
     cpu->nested.current = NULL;
-    vmcs01_update_cr_masks(cpu);
+    vmcs01_set_cr_masks(cpu->nested.vmxon);
     slots_show_current(cpu);
     vm_succeed();
 }
@@ -110,7 +108,7 @@ void exit_vmxoff(struct cpu *cpu)
         return;
     slots_flush_all(cpu);
     cpu->nested.vmxon = false;
-    vmcs01_update_cr_masks(cpu);
+    vmcs01_set_cr_masks(cpu->nested.vmxon);
     slots_show_current(cpu);
     vm_succeed();
     if (cpu->init_pending)
