@@ -97,7 +97,112 @@ $(B)/plastron.efi: $(LOADER_OBJ)
 	$(Q)$(LINK_EFI) $(LOADER_OBJ) -o $(B)/plastron.so -L/usr/lib -lefi -lgnuefi
 	$(Q)$(OBJCOPY_EFI) $(B)/plastron.so $@
 
+# The probe: an EFI program that is itself a small hypervisor.
+PROBE_OBJ := $(patsubst tests/probe/%.c,$(B)/probe/%.o,$(wildcard tests/probe/*.c)) \
+	$(patsubst tests/probe/%.asm,$(B)/probe/%.asm.o,$(wildcard tests/probe/*.asm))
+
+$(B)/probe/%.o: tests/probe/%.c
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS_EFI) -g -fvisibility=hidden -mgeneral-regs-only -MMD -MP -c $< -o $@
+
+$(B)/probe/%.asm.o: tests/probe/%.asm $(wildcard tests/probe/*.inc)
+	@mkdir -p $(@D)
+	$(call say,NASM)
+	$(Q)$(NASM) -f elf64 -w+error -i tests/probe/ $< -o $@
+
+$(B)/probe.efi: $(PROBE_OBJ)
+	$(call say,LD)
+	$(Q)$(LINK_EFI) $(PROBE_OBJ) -o $(B)/probe.so -L/usr/lib -lgnuefi
+	$(Q)$(OBJCOPY_EFI) -j .rodata $(B)/probe.so $@
+
+# Host unit tests: each a program of its test file and the sources it names, under sanitizers.
+CHECKS := vmx/check_controls.c vmx/check_host.c vmx/check_guest.c vmx/capabilities.c
+FAKE := tests/unit/fake_phys.c
+UNIT_boot_checks := boot/checks.c hv/format.c
+UNIT_boot_image := boot/elf.c boot/paging.c boot/acpi.c
+UNIT_capabilities := vmx/capabilities.c
+UNIT_check_controls := $(CHECKS)
+UNIT_check_guest := $(CHECKS)
+UNIT_check_host := $(CHECKS)
+UNIT_config := boot/config.c hv/format.c
+UNIT_decode := vmx/decode.c
+UNIT_ept01 := mm/ept01.c mm/memtype.c mm/pool.c $(FAKE)
+UNIT_ept12 := mm/ept12.c $(FAKE)
+UNIT_format := hv/format.c hv/log_ring.c
+UNIT_memtype := mm/memtype.c $(FAKE)
+UNIT_paging := mm/paging.c mm/pool.c $(FAKE)
+UNIT_pool := mm/pool.c $(FAKE)
+UNIT_route := vmx/route.c $(FAKE)
+UNIT_symbols := hv/symbols.c
+UNIT_walk := mm/walk.c mm/pool.c $(FAKE)
+UNIT_NAMES := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
+UNIT_BIN := $(UNIT_NAMES:%=$(B)/unit/%)
+
+.SECONDEXPANSION:
+$(B)/unit/%: tests/unit/test_%.c $$(UNIT_$$*) $(wildcard */*.h tests/unit/*.h)
+	@mkdir -p $(@D)
+	$(call say,UNIT)
+	$(Q)$(CC) $(CFLAGS_UNIT) $< $(UNIT_$*) -lcmocka -lpthread -o $@
+
+# What follows installs what it needs first: tools/setup.
+setup-%:
+	@tools/setup $*
+
+# The main thing: Plastron, Debian's Linux on it as L1, guests of its KVM, and then L1's shell.
+run: setup-build setup-emulator setup-guests
+	@$(MAKE) --no-print-directory $(B)/plastron.efi
+	@tools/mkboot $(B)/run.img --plastron $(B)/plastron.efi --qemu --append plastron.run=demo
+	@tools/emu --image $(B)/run.img --cpus 2
+
+image: setup-build setup-guests
+	@$(MAKE) --no-print-directory $(B)/plastron.efi
+	@tools/mkboot $(B)/plastron.img --plastron $(B)/plastron.efi
+	@echo "$(B)/plastron.img is ready: write it to a USB stick, or copy its files to an EFI partition"
+
+unit: setup-build
+	@$(MAKE) --no-print-directory -j$$(nproc) $(UNIT_BIN)
+	@tests/unit/run $(UNIT_BIN)
+
+probe: setup-build setup-emulator
+	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/plastron.efi $(B)/probe.efi
+	@tests/probe/run
+
+system: setup-build setup-emulator setup-guests setup-tests
+	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/plastron.efi
+	@/usr/bin/python3 -m pytest tests/system -n 2 $(PYTEST)
+
+test:
+	@tests/run unit probe system
+
+test-all:
+	@PYTEST=--all tests/run unit probe system
+
+# The other compiler builds it all without a warning, too.
+clang: setup-build
+	@$(MAKE) --no-print-directory -j$$(nproc) CC=clang B=$(B)/clang
+
+format: setup-build
+	clang-format -i */*.[ch] tests/*/*.[ch]
+
+help:
+	@echo "make run       set everything up, boot Plastron with Linux and KVM on it, end in L1's shell"
+	@echo "make test      set everything up, run all tests but the long ones"
+	@echo "make test-all  the long ones too"
+	@echo "make unit      tests of L0's and the loader's logic on this host, with sanitizers"
+	@echo "make probe     what the VMX that L1 sees does, compared with the bare machine"
+	@echo "make system    Linux and KVM as L1"
+	@echo "make image     $(B)/plastron.img, for a USB stick"
+	@echo "make           $(B)/plastron.efi and the probe; needs 'tools/setup build' once"
+	@echo "make clang     the same with clang"
+	@echo "make format    clang-format over the sources"
+	@echo "make clean     forget what was built; .cache/ stays"
+	@echo "V=1 shows the commands."
+
 clean:
 	rm -rf $(B)
 
--include $(L0_OBJ:.o=.d) $(LOADER_OBJ:.o=.d)
+.PHONY: all run image unit probe system test test-all clang format help clean
+.DELETE_ON_ERROR:
+
+-include $(L0_OBJ:.o=.d) $(LOADER_OBJ:.o=.d) $(PROBE_OBJ:.o=.d)

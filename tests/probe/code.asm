@@ -683,13 +683,18 @@ GUEST_CODE 64, "loop"
     inc rax
     jmp .again
 END
-GUEST_CODE 64, "nops"
+%macro NOPS 1
+GUEST_CODE %1, "nops"
     nop
     nop
     nop
     nop
     vmcall
 END
+%endmacro
+NOPS 64
+NOPS 32
+NOPS 16
 
 ; ---- task switches, 32 bits
 
@@ -735,6 +740,255 @@ GUEST_CODE 64, "interrupt to self sti"
     nop
     nop
     vmcall
+END
+
+; ---- a page of the guest's that rows protect or unmap, at 0x20000
+
+%macro SPARE_FORMS 2 ; bits, accumulator
+GUEST %1, "read spare", mov eax, [0x20010]
+GUEST %1, "write spare", mov [0x20020], eax
+GUEST %1, "rmw spare", add dword [0x20030], 1
+GUEST %1, "locked spare", lock add dword [0x20030], 1
+GUEST_CODE %1, "fetch spare"
+    mov eax, 0x20040
+    jmp %2
+END
+GUEST %1, "read across spare", mov eax, [0x20ffe]
+GUEST %1, "write across spare", mov [0x20ffe], eax
+GUEST %1, "read across into spare", mov eax, [0x1fffe]
+GUEST_CODE %1, "push spare"
+    mov esp, 0x20800
+    push %2
+    vmcall
+END
+GUEST_CODE %1, "movs to spare"
+    mov esi, 0x3000
+    mov edi, 0x20ff8
+    mov ecx, 4
+    rep movsd
+    vmcall
+END
+GUEST_CODE %1, "read spare twice"
+    mov eax, [0x20010]
+    mov ebx, [0x20014]
+    vmcall
+END
+GUEST_CODE %1, "walk"
+    mov eax, [0x20010]
+    mov [0x21010], eax
+    mov eax, [0x3fff0]
+    vmcall
+END
+%endmacro
+SPARE_FORMS 64, rax
+SPARE_FORMS 32, eax
+
+; ---- the APIC page, at 0x1ff000; the offset is in RBX, made by the row
+
+GUEST 64, "apic read", mov eax, [rbx + 0x1ff000]
+GUEST 64, "apic write", mov [rbx + 0x1ff000], eax
+GUEST 64, "apic read 64", mov rax, [rbx + 0x1ff000]
+GUEST 64, "apic write byte", mov [rbx + 0x1ff000], al
+GUEST 64, "apic read byte", mov al, [rbx + 0x1ff000]
+GUEST 64, "apic rmw", add dword [rbx + 0x1ff000], eax
+GUEST_CODE 64, "apic fetch"
+    mov eax, 0x1ff000
+    jmp rax
+END
+GUEST_CODE 64, "apic push"
+    lea rsp, [rbx + 0x1ff000]
+    push rax
+    vmcall
+END
+GUEST_CODE 64, "apic stack int"
+    lea rsp, [rbx + 0x1ff000]
+    int 0x30
+    vmcall
+END
+GUEST_CODE 64, "cr8 write and read"
+    mov cr8, rax
+    mov rbx, cr8
+    vmcall
+END
+GUEST_CODE 64, "sti rdmsr wrmsr"
+    sti
+    nop
+    vmcall
+END
+GUEST_CODE 64, "sti and spin"
+    sti
+    nop
+    nop
+    nop
+    nop
+    cli
+    vmcall
+END
+GUEST_CODE 64, "iret to user cpuid"
+    push 0x2b
+    push 0x12f00
+    push 2
+    push 0x23
+    push 0x1800
+    iretq
+END
+GUEST_CODE 64, "iret in nmi"
+    push 0x10
+    push 0x2f00
+    push 2
+    push 0x18
+    push 0x1800
+    iretq
+END
+GUEST_CODE 64, "nmi twice"
+    mov eax, [0x1ff020]
+    mov [0x1ff310], eax
+    mov dword [0x1ff300], 0x4400
+    mov dword [0x1ff300], 0x4400
+    nop
+    vmcall
+END
+GUEST_CODE 64, "two breakpoints"
+    mov eax, 0x3000
+    mov dr0, rax
+    mov eax, 0x3010
+    mov dr1, rax
+    mov eax, 0x00dd040a
+    mov dr7, rax
+    mov [0x3000], eax
+    cpuid
+    vmcall
+END
+GUEST_CODE 64, "mov ss under breakpoint"
+    mov eax, 0x3000
+    mov dr0, rax
+    mov eax, 0x000f0402
+    mov dr7, rax
+    mov dword [0x3000], 0x10
+    mov ss, [0x3000]
+    cpuid
+    vmcall
+END
+GUEST_CODE 64, "popf tf cpuid"
+    pushfq
+    or dword [rsp], 0x100
+    popfq
+    cpuid
+    vmcall
+END
+GUEST_CODE 64, "popf tf mov ss cpuid"
+    mov eax, ss
+    pushfq
+    or dword [rsp], 0x100
+    popfq
+    mov ss, eax
+    cpuid
+    vmcall
+END
+
+; ---- the probe itself: registers and MSRs
+
+ROOT "rdmsr", rdmsr
+ROOT "wrmsr", wrmsr
+ROOT "cpuid", cpuid
+ROOT "xsetbv", xsetbv
+ROOT "xgetbv", xgetbv
+ROOT "invd", invd
+ROOT "wbinvd", wbinvd
+ROOT "rdpmc", rdpmc
+ROOT "getsec", getsec
+ROOT "rsm", rsm
+ROOT "hlt sti", {sti}
+ROOT "mov cr0, rax", mov cr0, rax
+ROOT "mov cr3, rax", mov cr3, rax
+ROOT "mov cr4, rax", mov cr4, rax
+ROOT "mov cr8, rax", mov cr8, rax
+ROOT "mov rax, cr0", mov rax, cr0
+ROOT "mov rax, cr4", mov rax, cr4
+ROOT "mov rax, cr8", mov rax, cr8
+ROOT "clts", clts
+ROOT "lmsw ax", lmsw ax
+ROOT "smsw rax", smsw rax
+ROOT "mov dr7, rax", mov dr7, rax
+ROOT "mov dr6, rax", mov dr6, rax
+ROOT "mov rax, dr6", mov rax, dr6
+ROOT "mov rax, dr7", mov rax, dr7
+ROOT "ud2", ud2
+ROOT "int3", int3
+ROOT "read rcx", mov rax, [rcx]
+ROOT "write rcx", mov [rcx], rax
+ROOT "jmp rcx", call rcx
+ROOT "monitor", monitor
+ROOT "invlpg", invlpg [rcx]
+ROOT "invpcid", invpcid rax, [rcx]
+ROOT "rdtscp", rdtscp
+ROOT "rdrand", rdrand rax
+FAR_CODE 64, "user cpuid", cpuid
+FAR_CODE 64, "user xsetbv", xsetbv
+FAR_CODE 64, "user rdmsr", rdmsr
+FAR_CODE 64, "user wrmsr", wrmsr
+FAR_CODE 64, "user invd", invd
+FAR_CODE 64, "user hlt", hlt
+FAR_CODE 64, "user mov cr0", {mov rax, cr0}
+CODE 64, "mov ss cpuid"
+    mov edx, ss
+    mov ss, edx
+    cpuid
+    ret
+END
+CODE 64, "single step cpuid"
+    pushfq
+    or dword [rsp], 0x100
+    popfq
+    cpuid
+    ret
+END
+CODE 64, "single step vmread"
+    pushfq
+    or dword [rsp], 0x100
+    popfq
+    vmread rdx, rax
+    nop
+    ret
+END
+CODE 64, "single step rdmsr"
+    pushfq
+    or dword [rsp], 0x100
+    popfq
+    rdmsr
+    nop
+    ret
+END
+CODE 64, "sti cpuid nop"
+    sti
+    cpuid
+    nop
+    cli
+    ret
+END
+CODE 64, "sti vmread nop"
+    sti
+    vmread rdx, rax
+    nop
+    cli
+    ret
+END
+CODE 64, "sti nop"
+    sti
+    nop
+    nop
+    cli
+    ret
+END
+CODE 64, "breakpoint cpuid"
+    lea rax, [rel .target]
+    mov dr0, rax
+    mov eax, 0x402
+    mov dr7, rax
+    xor eax, eax
+.target:
+    cpuid
+    ret
 END
 
 CODE_TABLE_END

@@ -2,18 +2,35 @@
 #include "probe.h"
 
 #define UART 0x3f8
+#define UART_FIFO_CONTROL 2
+#define UART_FIFO_SIZE 16
 #define UART_LINE_STATUS 5
 #define UART_TRANSMITTER_EMPTY BIT(5)
+#define UART_TRANSMITTER_IDLE BIT(6)
 
 #define POWER_PORT 0x8900
 
 static char line[8192];
 static size_t line_length;
 
+static bool may_sleep;
+static u32 room;
+
+void console_sleeps(void)
+{
+    port_write(UART + UART_FIFO_CONTROL, 7);
+    may_sleep = true;
+}
+
 static void put_char(char c)
 {
-    while (!(port_read(UART + UART_LINE_STATUS) & UART_TRANSMITTER_EMPTY))
-        ;
+    if (room == 0) {
+        while (!(port_read(UART + UART_LINE_STATUS) & UART_TRANSMITTER_EMPTY))
+            if (may_sleep)
+                machine_nap();
+        room = may_sleep ? UART_FIFO_SIZE : 1;
+    }
+    room--;
     port_write(UART, (u8)c);
 }
 
@@ -146,6 +163,8 @@ void power_off(void)
 {
     static const char word[] = "Shutdown";
 
+    while (!(port_read(UART + UART_LINE_STATUS) & UART_TRANSMITTER_IDLE))
+        ;
     for (size_t i = 0; word[i]; i++)
         port_write(POWER_PORT, (u8)word[i]);
     for (;;)

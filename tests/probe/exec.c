@@ -7,7 +7,7 @@ struct trap_frame {
 };
 
 struct exec exec;
-u64 interrupts_seen, last_interrupt;
+u64 interrupts_seen, last_interrupt, nmis_seen;
 
 _Static_assert(offsetof(struct exec, rflags) == 128, "stubs.asm");
 _Static_assert(offsetof(struct exec, entry) == 136, "stubs.asm");
@@ -19,6 +19,7 @@ _Static_assert(EXEC_RETURNED == 0 && EXEC_EXITED == 2, "stubs.asm");
 
 /* The code that runs below CPL 0 or in compatibility mode ends with this. */
 #define VECTOR_FINISHED 0x41
+#define VECTOR_UNBLOCK_NMI 0x42
 #define VECTOR_FIRST_INTERRUPT 0x20
 
 void exec_enter(void);
@@ -72,9 +73,15 @@ static void caught(struct trap_frame *frame)
 
 void trap(struct trap_frame *frame)
 {
-    if (frame->vector >= VECTOR_FIRST_INTERRUPT && frame->vector != VECTOR_FINISHED) {
-        interrupts_seen++;
-        last_interrupt = frame->vector;
+    if (frame->vector == VECTOR_NMI) {
+        nmis_seen++;
+    } else if (frame->vector == VECTOR_UNBLOCK_NMI) {
+        /* The IRET is all that is wanted. */
+    } else if (frame->vector >= VECTOR_FIRST_INTERRUPT && frame->vector != VECTOR_FINISHED) {
+        if (frame->vector != VECTOR_NAP) {
+            interrupts_seen++;
+            last_interrupt = frame->vector;
+        }
         apic_write(APIC_EOI, 0);
     } else if (exec.armed) {
         caught(frame);
@@ -82,6 +89,8 @@ void trap(struct trap_frame *frame)
         unexpected(frame);
     }
 }
+
+void nmi_unblock(void) { __asm__ volatile("int $0x42" ::: "memory"); }
 
 void exec_clear(void)
 {

@@ -121,12 +121,12 @@ static void build_gdt(void)
 /* Each vector's handler is a VMCALL at its own place, so that RIP tells which one was reached. */
 static void build_handlers(void)
 {
-    static const u8 vmcall_hlt[] = {0x0f, 0x01, 0xc1, 0xf4};
+    static const u8 nop_vmcall_hlt[] = {0x90, 0x0f, 0x01, 0xc1, 0xf4};
 
     for (u32 vector = 0; vector < 256; vector++) {
         u8 *handler = guest_memory(L2_HANDLERS + vector * L2_HANDLER_SIZE);
 
-        memcpy(handler, vmcall_hlt, sizeof(vmcall_hlt));
+        memcpy(handler, nop_vmcall_hlt, sizeof(nop_vmcall_hlt));
     }
 }
 
@@ -425,6 +425,7 @@ void edit_apply(const struct edit *edit)
     case EDIT_CLEAR: field_clear(edit->where, edit->value); break;
     case EDIT_SET: vm_write(edit->where, edit->value); break;
     case EDIT_XOR: vm_write(edit->where, vm_read(edit->where) ^ edit->value); break;
+    case EDIT_BEYOND: field_set(edit->where, BIT64(physical_bits)); break;
     case EDIT_BIT: set_bit(arena_page(edit->where), edit->value); break;
     case EDIT_FILL: memset(arena_page(edit->where), (int)edit->value, PAGE_SIZE); break;
     case EDIT_MEMORY: memcpy(guest_memory(edit->where), &value, 4); break;

@@ -6,6 +6,10 @@
 #define APIC_BROADCAST_SELF (1u << 18)
 #define APIC_MASKED BIT(16)
 #define APIC_X2_MSR 0x800
+#define APIC_TIMER_COUNT 0x380
+#define APIC_TIMER_DIVIDE 0x3e0
+#define APIC_DIVIDE_BY_1 0xb
+#define NAP_COUNT 20000
 
 u8 *arena;
 u64 standard_cr0, standard_cr4, standard_efer, probe_cr3;
@@ -162,6 +166,16 @@ void apic_drain(void)
     __asm__ volatile("sti; nop; nop; cli" ::: "memory");
 }
 
+void machine_nap(void)
+{
+    apic_write(APIC_TPR, 0);
+    apic_write(APIC_TIMER_DIVIDE, APIC_DIVIDE_BY_1);
+    apic_write(APIC_LVT_TIMER, VECTOR_NAP);
+    apic_write(APIC_TIMER_COUNT, NAP_COUNT);
+    __asm__ volatile("sti; hlt; cli" ::: "memory");
+    apic_write(APIC_LVT_TIMER, APIC_MASKED | VECTOR_NAP);
+}
+
 static void set_interrupts_off(void)
 {
     port_write(0x21, 0xff);
@@ -214,6 +228,8 @@ void machine_fresh(void)
     write_msr(MSR_IA32_GS_BASE, 0);
     load_own_tables();
     apic_drain();
+    nmi_unblock();
+    nmis_seen = 0;
     interrupts_seen = 0;
     last_interrupt = 0;
     for (u32 i = 0; i < WINDOW_PAGES; i++) {

@@ -86,6 +86,7 @@ static void run_rows(void)
     rows_controls();
     rows_host_state();
     rows_guest_state();
+    rows_guest_segments();
     rows_msr_lists();
     rows_exits();
     rows_vmx_exits();
@@ -123,6 +124,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
         power_off();
     }
     machine_start(read_map(size, descriptor_size));
+    console_sleeps();
     if (vmx_read_capabilities())
         run_rows();
     else

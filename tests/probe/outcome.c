@@ -71,7 +71,13 @@ static u32 instruction_info_defined(u32 reason, u32 info)
     if (!(info & no_base))
         memory |= base;
     switch (reason) {
-    case EXIT_REASON_IO_INSTRUCTION: return address_size | segment;
+    case EXIT_REASON_IO_INSTRUCTION: {
+        u64 qualification = vm_read(EXIT_QUALIFICATION);
+
+        if (!(qualification & BIT(4)))
+            return 0;
+        return qualification & BIT(3) ? address_size : address_size | segment;
+    }
     case EXIT_REASON_INVEPT:
     case EXIT_REASON_INVVPID:
     case EXIT_REASON_INVPCID: return memory | is_register | reg2;

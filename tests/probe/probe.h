@@ -17,6 +17,7 @@
 /* ---- console.c: the transcript ---- */
 
 void console_put(const char *text);
+void console_sleeps(void); /* from now on it may halt while the UART is busy */
 /* %s %c %d %u %x with l; %p prints an address relative to the arena or the window. */
 __attribute__((format(printf, 1, 2))) void say(const char *format, ...);
 __attribute__((format(printf, 3, 4))) void format_text(char *out, size_t size, const char *format,
@@ -128,6 +129,8 @@ void apic_write(u32 reg, u32 value);
 #define APIC_LVT_TIMER 0x320
 void apic_self_ipi(u8 vector);
 void apic_drain(void);
+void machine_nap(void); /* halts for a short time: an emulator skips it */
+#define VECTOR_NAP 0xf0
 
 extern u64 standard_cr0, standard_cr4, standard_efer, probe_cr3;
 extern u32 physical_bits;
@@ -239,6 +242,8 @@ void exec_compat(const char *name); /* compatibility mode, CPL 0 */
 void exec_user32(const char *name); /* compatibility mode, CPL 3 */
 extern u64 interrupts_seen; /* external interrupts that reached the probe */
 extern u64 last_interrupt;
+extern u64 nmis_seen;
+void nmi_unblock(void); /* an IRET ends what a VM exit or an NMI blocked */
 
 /* ---- vmx_ops.c ---- */
 
@@ -410,6 +415,7 @@ enum edit_what {
     EDIT_CLEAR,    /* bits of a field */
     EDIT_SET,      /* a field */
     EDIT_XOR,      /* bits of a field */
+    EDIT_BEYOND,   /* sets the first bit of a field that no physical address has */
     EDIT_BIT,      /* a bit of a page of the arena */
     EDIT_FILL,     /* each byte of a page of the arena */
     EDIT_MEMORY,   /* four bytes of the guest's memory */
@@ -431,6 +437,7 @@ struct edit {
 #define CLEAR(field, bits) {EDIT_CLEAR, field, bits}
 #define SET(field, value) {EDIT_SET, field, value}
 #define XOR(field, bits) {EDIT_XOR, field, bits}
+#define BEYOND(field) {EDIT_BEYOND, field, 0}
 #define PAGE_BIT(page, bit) {EDIT_BIT, page, bit}
 #define FILL(page, byte) {EDIT_FILL, page, byte}
 #define MEMORY(gpa, value) {EDIT_MEMORY, gpa, value}
@@ -448,6 +455,7 @@ void rows_fields(void);
 void rows_controls(void);
 void rows_host_state(void);
 void rows_guest_state(void);
+void rows_guest_segments(void);
 void rows_msr_lists(void);
 void rows_exits(void);
 void rows_vmx_exits(void);

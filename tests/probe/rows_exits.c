@@ -433,7 +433,7 @@ static void table_rows(void)
             };
 
             format_text(code, sizeof(code), "%s%s", names[i], forms[form].suffix);
-            guest_rows("table exiting", &what, 1);
+            guest_rows("table-exiting", &what, 1);
         }
 }
 

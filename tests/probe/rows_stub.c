@@ -1,11 +1,4 @@
 #include "probe.h"
-void rows_fields(void){}
-void rows_controls(void){}
-void rows_host_state(void){}
-void rows_guest_state(void){}
-void rows_msr_lists(void){}
-void rows_events(void){}
-void rows_ept(void){}
 void rows_apic(void){}
 void rows_machine(void){}
 void rows_attack(void){}

@@ -16,7 +16,7 @@ from mkboot import CMDLINE, make_boot  # noqa: E402
 
 LOGS = TOP / "build" / "system"
 BANNER = r"Plastron \d+\.\d+\.\d+: (\d+) cores?\b[^\r\n]*"
-REFUSED = r"Plastron: not started: ([^\r\n]*)"
+REFUSED = r"Plastron: not started: ([^\r\n]*)[\r\n]"
 PROMPT = r"L1# (\x1b\[6n)?"
 # From 3 CPUs on the firmware's parked processors slow Bochs down: see EMULATOR.md.
 BOOT_SECONDS = {1: 150, 2: 200, 4: 600, 8: 1800}

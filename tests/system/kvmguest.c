@@ -23,23 +23,23 @@
 
 // --- what both sides know
 
-#define RAM_SIZE (16 << 20)
-#define MAILBOX 0x7000UL     // struct mailbox
-#define BOOT_CODE 0x8000UL   // boot16 or real16; the startup IPI's vector is this page
-#define TABLES 0x10000UL     // PML4, PDPT, four page directories
-#define STACKS 0x20000UL     // 16 KiB for each vCPU, growing down
+#define RAM_SIZE      (16 << 20)
+#define MAILBOX       0x7000UL   // struct mailbox
+#define BOOT_CODE     0x8000UL   // boot16 or real16; the startup IPI's vector is this page
+#define TABLES        0x10000UL  // PML4, PDPT, four page directories
+#define STACKS        0x20000UL  // 16 KiB for each vCPU, growing down
 #define WINDOW_TABLES 0x800000UL // the tables of the paging test's window
-#define FRAMES 0xa00000UL    // the pages it maps there
-#define WINDOW 0x8000000000UL
-#define MMIO 0xd0000000UL
-#define APIC 0xfee00000UL
+#define FRAMES        0xa00000UL // the pages it maps there
+#define WINDOW        0x8000000000UL
+#define MMIO          0xd0000000UL
+#define APIC          0xfee00000UL
 
-#define PORT_CONSOLE 0xe9
-#define PORT_END 0xf4 // 0: passed; else the line whose check failed
-#define PORT_ANSWER 0x600
-#define ANSWER 0x5a
+#define PORT_CONSOLE   0xe9
+#define PORT_END       0xf4 // 0: passed; else the line whose check failed
+#define PORT_ANSWER    0x600
+#define ANSWER         0x5a
 #define SIGNATURE_LEAF 0x40000000
-#define SIGNATURE 0x7473616c // what the host side puts into that leaf's EBX
+#define SIGNATURE      0x7473616c // what the host side puts into that leaf's EBX
 
 struct mailbox {
     uint64_t entry[2];
@@ -349,9 +349,9 @@ static void guest_long(void)
     guest_end(0);
 }
 
-#define PTE_RW 3UL // present, writable
+#define PTE_RW       3UL // present, writable
 #define PTE_ACCESSED 0x20UL
-#define PTE_DIRTY 0x40UL
+#define PTE_DIRTY    0x40UL
 #define WINDOW_PAGES 512
 
 // Maps the window's first 2 MiB through a page table of its own; the table.
@@ -509,14 +509,11 @@ static void guest_timer(void)
     guest_end(0);
 }
 
-#define PING_VECTOR 0x41
-#define PINGS 200
+#define PING_VECTOR   0x41
+#define PINGS         200
 #define SHARED_ROUNDS 20000
 
-static uint32_t guest_apic_id(void)
-{
-    return *(volatile uint32_t *)(APIC + 0x20) >> 24;
-}
+static uint32_t guest_apic_id(void) { return *(volatile uint32_t *)(APIC + 0x20) >> 24; }
 
 HANDLER static void guest_on_ping(struct interrupt_frame *frame)
 {
@@ -554,8 +551,8 @@ static void guest_twovcpu(void)
     guest_gate(PING_VECTOR, guest_on_ping);
     guest_load_idt();
     guest_apic_write(0xf0, 0x1ff);
-    guest_send(1, 0x4500);                    // INIT
-    guest_send(1, 0x4600 | BOOT_CODE >> 12);  // startup
+    guest_send(1, 0x4500);                   // INIT
+    guest_send(1, 0x4600 | BOOT_CODE >> 12); // startup
     // An interrupt sent before the other one's APIC is on would be lost.
     while (!guest_second_ready)
         __asm__ volatile("pause");
@@ -646,8 +643,7 @@ static void port_exit(struct kvm_run *run)
         memcpy(&line, data, sizeof(line));
         finish(line);
         return;
-    default:
-        fail("output to port 0x%x", run->io.port);
+    default: fail("output to port 0x%x", run->io.port);
     }
 }
 
@@ -678,8 +674,7 @@ static void unexpected_exit(int vcpu, struct kvm_run *run)
     case KVM_EXIT_INTERNAL_ERROR:
         fail("internal error %u of KVM, data 0x%llx 0x%llx, rip 0x%llx", run->internal.suberror,
              run->internal.data[0], run->internal.data[1], regs.rip);
-    default:
-        fail("exit %u, rip 0x%llx, rsp 0x%llx", run->exit_reason, regs.rip, regs.rsp);
+    default: fail("exit %u, rip 0x%llx, rsp 0x%llx", run->exit_reason, regs.rip, regs.rsp);
     }
 }
 
@@ -687,8 +682,7 @@ static void *run_vcpu(void *argument)
 {
     int vcpu = (int)(intptr_t)argument;
     int size = must(ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), "KVM_GET_VCPU_MMAP_SIZE");
-    struct kvm_run *run =
-        mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+    struct kvm_run *run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
 
     if (run == MAP_FAILED)
         fail("mmap of kvm_run: %s", strerror(errno));
@@ -699,14 +693,9 @@ static void *run_vcpu(void *argument)
             fail("KVM_RUN: %s", strerror(errno));
         }
         switch (run->exit_reason) {
-        case KVM_EXIT_IO:
-            port_exit(run);
-            break;
-        case KVM_EXIT_MMIO:
-            mmio_exit(run);
-            break;
-        default:
-            unexpected_exit(vcpu, run);
+        case KVM_EXIT_IO: port_exit(run); break;
+        case KVM_EXIT_MMIO: mmio_exit(run); break;
+        default: unexpected_exit(vcpu, run);
         }
     }
     return NULL;

@@ -67,18 +67,18 @@ static const struct vmx_caps skylake = {
 };
 
 #define TEST_CURRENT_VMCS 0x7000ull
-#define TEST_VAPIC 0x8000ull
-#define TEST_LINK 0x9000ull
-#define TEST_PAE_CR3 0xa020ull
-#define LAST_PAGE 0xfffffff000ull /* of 40 physical bits */
-#define BEYOND 0x10000000000ull   /* the first address that is too wide */
-#define NON_CANONICAL 0x800000000000ull
+#define TEST_VAPIC        0x8000ull
+#define TEST_LINK         0x9000ull
+#define TEST_PAE_CR3      0xa020ull
+#define LAST_PAGE         0xfffffff000ull  /* of 40 physical bits */
+#define BEYOND            0x10000000000ull /* the first address that is too wide */
+#define NON_CANONICAL     0x800000000000ull
 #define CANONICAL_LOW_END 0x7fffffffffffull
-#define CANONICAL_HIGH 0xffff800000000000ull
+#define CANONICAL_HIGH    0xffff800000000000ull
 
 enum base { BASE_64, BASE_64_RESTRICTED, BASE_PAE, BASE_PAE_NO_EPT, BASE_REAL, BASE_V86 };
-static const char *const base_names[] = {"64-bit", "64-bit restricted", "PAE", "PAE without EPT",
-                                         "real", "V86"};
+static const char *const base_names[] = {
+    "64-bit", "64-bit restricted", "PAE", "PAE without EPT", "real", "V86"};
 
 #define SET_SEGMENT(v, name, sel, b, l, a)                                                         \
     ((v)->guest_##name##_selector = (sel), (v)->guest_##name##_base = (b),                         \
@@ -92,8 +92,7 @@ static void base_controls(struct vmcs12 *v)
                                    CPU_BASED_USE_MSR_BITMAPS |
                                    CPU_BASED_ACTIVATE_SECONDARY_CONTROLS;
     v->secondary_vm_exec_control = SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_ENABLE_VPID |
-                                   SECONDARY_EXEC_ENABLE_RDTSCP |
-                                   SECONDARY_EXEC_UNRESTRICTED_GUEST;
+                                   SECONDARY_EXEC_ENABLE_RDTSCP | SECONDARY_EXEC_UNRESTRICTED_GUEST;
     v->vm_exit_controls = 0x36dfb | VM_EXIT_HOST_ADDR_SPACE_SIZE | VM_EXIT_LOAD_IA32_PAT |
                           VM_EXIT_LOAD_IA32_EFER | VM_EXIT_LOAD_PERF_GLOBAL_CTRL;
     v->vm_entry_controls = 0x11fb | VM_ENTRY_LOAD_DEBUG_CONTROLS | VM_ENTRY_LOAD_IA32_PAT |
@@ -240,23 +239,44 @@ struct change {
 
 #define MEMBER(type, member) offsetof(type, member), sizeof(((type *)0)->member)
 /* Set, set bits, clear bits of a vmcs12 field; the same of the capabilities; set a memory word. */
-#define V(member, value) {CHANGE_SET, TARGET_VMCS, MEMBER(struct vmcs12, member), value}
-#define VOR(member, value) {CHANGE_OR, TARGET_VMCS, MEMBER(struct vmcs12, member), value}
-#define VCLR(member, value) {CHANGE_CLEAR, TARGET_VMCS, MEMBER(struct vmcs12, member), value}
-#define C(member, value) {CHANGE_SET, TARGET_CAPS, MEMBER(struct vmx_caps, member), value}
-#define COR(member, value) {CHANGE_OR, TARGET_CAPS, MEMBER(struct vmx_caps, member), value}
-#define CCLR(member, value) {CHANGE_CLEAR, TARGET_CAPS, MEMBER(struct vmx_caps, member), value}
-#define M(pa, value) {CHANGE_SET, TARGET_MEMORY, pa, 8, value}
+#define V(member, value)                                                                           \
+    {                                                                                              \
+        CHANGE_SET, TARGET_VMCS, MEMBER(struct vmcs12, member), value                              \
+    }
+#define VOR(member, value)                                                                         \
+    {                                                                                              \
+        CHANGE_OR, TARGET_VMCS, MEMBER(struct vmcs12, member), value                               \
+    }
+#define VCLR(member, value)                                                                        \
+    {                                                                                              \
+        CHANGE_CLEAR, TARGET_VMCS, MEMBER(struct vmcs12, member), value                            \
+    }
+#define C(member, value)                                                                           \
+    {                                                                                              \
+        CHANGE_SET, TARGET_CAPS, MEMBER(struct vmx_caps, member), value                            \
+    }
+#define COR(member, value)                                                                         \
+    {                                                                                              \
+        CHANGE_OR, TARGET_CAPS, MEMBER(struct vmx_caps, member), value                             \
+    }
+#define CCLR(member, value)                                                                        \
+    {                                                                                              \
+        CHANGE_CLEAR, TARGET_CAPS, MEMBER(struct vmx_caps, member), value                          \
+    }
+#define M(pa, value)                                                                               \
+    {                                                                                              \
+        CHANGE_SET, TARGET_MEMORY, pa, 8, value                                                    \
+    }
 
 /* Short names of what rows change most. */
-#define PIN pin_based_vm_exec_control
-#define PROC cpu_based_vm_exec_control
+#define PIN   pin_based_vm_exec_control
+#define PROC  cpu_based_vm_exec_control
 #define PROC2 secondary_vm_exec_control
-#define EXIT vm_exit_controls
+#define EXIT  vm_exit_controls
 #define ENTRY vm_entry_controls
-#define INFO vm_entry_intr_info_field
+#define INFO  vm_entry_intr_info_field
 
-#define EVENT(type, vector) (INTR_INFO_VALID_MASK | (type) | (vector))
+#define EVENT(type, vector)    (INTR_INFO_VALID_MASK | (type) | (vector))
 #define EVENT_EC(type, vector) (EVENT(type, vector) | INTR_INFO_DELIVER_CODE_MASK)
 
 struct row {
@@ -304,8 +324,8 @@ static void rows_run(const struct row *rows, u32 count,
         got = outcome(&v, &caps);
         if (got != rows[i].wanted) {
             wrong++;
-            fprintf(stderr, "%s (%s): wanted %d, got %d\n", rows[i].name,
-                    base_names[rows[i].base], rows[i].wanted, got);
+            fprintf(stderr, "%s (%s): wanted %d, got %d\n", rows[i].name, base_names[rows[i].base],
+                    rows[i].wanted, got);
         }
     }
     assert_int_equal(wrong, 0);

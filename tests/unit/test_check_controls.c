@@ -425,10 +425,8 @@ static void test_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_error_codes),
-        cmocka_unit_test(test_words),
-        cmocka_unit_test(test_reads),
+        cmocka_unit_test(test_rows),  cmocka_unit_test(test_error_codes),
+        cmocka_unit_test(test_words), cmocka_unit_test(test_reads),
         cmocka_unit_test(test_again),
     };
 

@@ -1,15 +1,21 @@
-// Preloaded into Debian's Bochs 3.1: mends two faults of that build, and counts VM exits.
+// Preloaded into Debian's Bochs 3.1: mends three faults of that build, and counts VM exits.
 //
 // - 64-bit IDIV: long_idiv() breaks C's aliasing rule and the compiler dropped a store, so that
 //   13/10 is 365. It is replaced only if it is seen to answer wrongly.
 // - More than one CPU: the main loop does not set prev_rip = RIP after an exception or VM exit that
 //   left through longjmp (the single-CPU loop does). A fault at the first instruction of a fault
 //   handler then resumes at the old instruction. longjmp is interposed and does the assignment.
+// - VM entry with external-interrupt exiting into a guest with RFLAGS.IF = 0 leaves interrupts
+//   masked, as the mask is computed before the CPU counts as being in the guest. A guest that spins
+//   with IF = 0 and never exits then stops the whole machine. VM entry's call of
+//   VMenterInjectEvents(), which comes late enough, is led through a function that computes it
+//   again.
 // - bx_instr_vmexit() is an empty function that the build calls: replaced by a counter whose totals
 //   go to the file named by PLASTRON_EXITS, as lines "cpu reason count".
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +23,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define MAX_CPUS 64
+#define MAX_CPUS    64
 #define MAX_REASONS 128
 
 struct bit128s {
@@ -26,8 +32,10 @@ struct bit128s {
 };
 
 typedef void long_idiv_fn(struct bit128s *, int64_t *, const struct bit128s *, int64_t);
+typedef void cpu_fn(void *);
 typedef void (*longjmp_fn)(jmp_buf, int) __attribute__((noreturn));
 
+static cpu_fn *mask_interrupts, *real_inject_events;
 static longjmp_fn real_longjmp, real_longjmp_chk;
 static uint8_t ***cpus; // &bx_cpu_array: the array itself is allocated later
 static const uint8_t *cpu_count;
@@ -49,18 +57,42 @@ static void *bochs_symbol(const char *name)
     return address;
 }
 
+static void write_code(void *at, const void *bytes, size_t size)
+{
+    void *page = (void *)((uintptr_t)at & ~0xfffUL);
+
+    if (mprotect(page, 0x2000, PROT_READ | PROT_WRITE | PROT_EXEC))
+        fail("mprotect");
+    memcpy(at, bytes, size);
+    if (mprotect(page, 0x2000, PROT_READ | PROT_EXEC))
+        fail("mprotect");
+}
+
 // Writes "jmp *target" over the first bytes of a function.
 static void replace(void *function, void *target)
 {
     uint8_t jump[14] = {0xff, 0x25, 0, 0, 0, 0};
-    uintptr_t page = (uintptr_t)function & ~0xfffUL;
 
     memcpy(jump + 6, &target, sizeof(target));
-    if (mprotect((void *)page, 0x2000, PROT_READ | PROT_WRITE | PROT_EXEC))
-        fail("mprotect");
-    memcpy(function, jump, sizeof(jump));
-    if (mprotect((void *)page, 0x2000, PROT_READ | PROT_EXEC))
-        fail("mprotect");
+    write_code(function, jump, sizeof(jump));
+}
+
+// Leads the calls of one function that stand in another to a third.
+static int replace_calls(uint8_t *code, size_t size, const void *from, const void *to)
+{
+    int found = 0;
+
+    for (uint8_t *call = code; call + 5 <= code + size; call++) {
+        int32_t distance;
+
+        memcpy(&distance, call + 1, 4);
+        if (*call != 0xe8 || call + 5 + distance != from)
+            continue;
+        distance = (int32_t)((const uint8_t *)to - (call + 5));
+        write_code(call + 1, &distance, 4);
+        found++;
+    }
+    return found;
 }
 
 static void right_idiv(struct bit128s *quotient, int64_t *remainder, const struct bit128s *dividend,
@@ -130,6 +162,26 @@ void __longjmp_chk(jmp_buf env, int value)
     real_longjmp_chk(env, value);
 }
 
+static void inject_events(void *cpu)
+{
+    mask_interrupts(cpu);
+    real_inject_events(cpu);
+}
+
+static void mend_interrupt_mask(void)
+{
+    // A function for Bochs's debugger, which this build lacks: near enough to be called, and just
+    // large enough for a jump to this library.
+    void *springboard = bochs_symbol("_Z20bx_instr_debug_promtv");
+
+    mask_interrupts = (cpu_fn *)bochs_symbol("_ZN8BX_CPU_C25handleInterruptMaskChangeEv");
+    real_inject_events = (cpu_fn *)bochs_symbol("_ZN8BX_CPU_C19VMenterInjectEventsEv");
+    replace(springboard, (void *)inject_events);
+    if (!replace_calls(bochs_symbol("_ZN8BX_CPU_C8VMLAUNCHEP15bxInstruction_c"), 0x580,
+                       (void *)real_inject_events, springboard))
+        fail("VM entry's call of VMenterInjectEvents was not found");
+}
+
 static void count_exit(unsigned cpu, uint32_t reason, uint64_t qualification)
 {
     (void)qualification;
@@ -151,16 +203,26 @@ static void write_exits(void)
     fclose(file);
 }
 
+// A run that is ended from outside is counted too.
+static void on_terminate(int signal_number)
+{
+    (void)signal_number;
+    write_exits();
+    _exit(1);
+}
+
 static void __attribute__((constructor)) mend(void)
 {
     real_longjmp = (longjmp_fn)dlsym(RTLD_NEXT, "longjmp");
     real_longjmp_chk = (longjmp_fn)dlsym(RTLD_NEXT, "__longjmp_chk");
     mend_division();
+    mend_interrupt_mask();
     find_rip_offsets();
     cpu_count = bochs_symbol("bx_cpu_count");
     cpus = bochs_symbol("bx_cpu_array");
     if (getenv("PLASTRON_EXITS")) {
         replace(bochs_symbol("_Z15bx_instr_vmexitjjm"), (void *)count_exit);
         atexit(write_exits);
+        signal(SIGTERM, on_terminate);
     }
 }
