@@ -18,6 +18,7 @@
 #define LINE_DIVISOR_ACCESS      0x80
 #define MODEM_DTR_RTS            0x03
 #define STATUS_TRANSMITTER_EMPTY 0x20
+#define STATUS_ALL_SENT          0x40
 #define STATUS_NO_UART           0xff
 #define UART_CLOCK               115200
 
@@ -30,7 +31,8 @@
 static EFI_GUID console_out_device = {
     0xd3b36f2c, 0xd551, 0x11d4, {0x9a, 0x46, 0x00, 0x90, 0x27, 0x3f, 0xc1, 0x4d}};
 
-static u16 uart_port; /* 0: none */
+static u16 uart_port;     /* written to; 0: none, or the EFI console does that */
+static u16 watched_port;  /* of the configuration, if it has a UART; 0: none */
 static u32 level_shown = LOG_INFO;
 
 static void out8(u16 port, u8 value) { __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port)); }
@@ -65,6 +67,14 @@ static void uart_put(char c)
             return;
     }
     out8(uart_port + UART_DATA, (u8)c);
+}
+
+/* What is started next may set the UART up anew, which loses what is still in its buffer. */
+static void wait_until_sent(void)
+{
+    for (u32 polls = 0; watched_port && polls < TRANSMIT_POLLS; polls++)
+        if (in8(watched_port + UART_LINE_STATUS) & STATUS_ALL_SENT)
+            return;
 }
 
 /* True if the device path has the UART that ACPI numbers uid. */
@@ -116,10 +126,11 @@ void console_configure(const struct config *config)
     u16 port = config->console_port;
 
     level_shown = config->log_level;
-    uart_port = 0;
-    if (!port || efi_console_uses_uart(uart_uid(port)))
+    uart_port = watched_port = 0;
+    if (!port || in8(port + UART_LINE_STATUS) == STATUS_NO_UART)
         return;
-    if (in8(port + UART_LINE_STATUS) == STATUS_NO_UART)
+    watched_port = port;
+    if (efi_console_uses_uart(uart_uid(port)))
         return;
     if (config->console_baud)
         uart_set_up(port, config->console_baud);
@@ -155,4 +166,5 @@ void say(enum log_level level, const char *format, ...)
     put_line_on_efi_console(line);
     for (const char *at = line; uart_port && *at; at++)
         uart_put(*at);
+    wait_until_sent();
 }

@@ -14,7 +14,6 @@
 #define MCR_DTR               0x01
 #define MCR_RTS               0x02
 #define MCR_OUT2              0x08 /* gates the interrupt line on a PC */
-#define LSR_DATA_READY        0x01
 #define LSR_TRANSMITTER_EMPTY 0x20
 #define LSR_ABSENT            0xff /* what an empty port reads; bit 7 never stands with all the others */
 
@@ -89,14 +88,20 @@ void serial_put(u16 port, u8 byte)
         port_out(uart(port, UART_DATA), byte);
 }
 
-bool serial_ready(u16 port)
+u8 serial_begin(u16 port)
 {
-    u8 status = port_in(uart(port, UART_LSR));
+    u8 line_control = port_in(uart(port, UART_LCR));
 
-    return status != LSR_ABSENT && (status & LSR_DATA_READY);
+    if (line_control & LCR_DLAB)
+        port_out(uart(port, UART_LCR), (u8)(line_control & ~LCR_DLAB));
+    return line_control;
 }
 
-u8 serial_get(u16 port) { return port_in(uart(port, UART_DATA)); }
+void serial_end(u16 port, u8 line_control)
+{
+    if (line_control & LCR_DLAB)
+        port_out(uart(port, UART_LCR), line_control);
+}
 
 void serial_recover(u16 port)
 {

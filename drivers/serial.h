@@ -11,9 +11,10 @@ bool serial_init(u16 port, u32 baud);
 /* Waits, not for ever, until the UART takes a byte; one that it never takes is dropped. */
 void serial_put(u16 port, u8 byte);
 
-/* True if a byte has come, which serial_get then returns. */
-bool serial_ready(u16 port);
-u8 serial_get(u16 port);
+/* Around what L0 prints while L1 may be setting the UART's speed: bytes would change that. What
+   serial_begin returns is for serial_end. */
+u8 serial_begin(u16 port);
+void serial_end(u16 port, u8 line_control);
 
 /* Makes the UART print again whatever state L1 left it in; the speed stays. For panic. */
 void serial_recover(u16 port);

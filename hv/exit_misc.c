@@ -81,7 +81,7 @@ void exit_ept_violation(struct cpu *cpu)
  */
 void exit_task_switch(struct cpu *cpu)
 {
-    log_warn("deviation: core %u: hardware task switch by L1 refused with #GP", cpu->index);
+    log_warn_once("deviation: core %u: hardware task switch by L1 refused with #GP", cpu->index);
     inject_gp();
 }
 

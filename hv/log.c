@@ -47,15 +47,21 @@ static void put_both(void *context, char c)
 
 void log_print(u32 level, const char *format, ...)
 {
-    format_put *put = level <= console_level ? put_both : put_ring;
+    bool printed = console_port && level <= console_level;
+    format_put *put = printed ? put_both : put_ring;
+    u8 line_control = 0;
     va_list args;
 
     va_start(args, format);
     log_lock();
+    if (printed)
+        line_control = serial_begin(console_port);
     for (const char *at = "Plastron: "; *at; at++)
         put(NULL, *at);
     format_to(put, NULL, format, args);
     put(NULL, '\n');
+    if (printed)
+        serial_end(console_port, line_control);
     log_unlock();
     va_end(args);
 }

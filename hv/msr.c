@@ -107,7 +107,7 @@ static bool write_mtrr(u32 msr, u64 value)
     spin_lock(&l0.ept01_lock);
     *slot = value;
     if (!ept01_retype(&l0.ept01))
-        log_warn("no memory left to split EPT pages for an MTRR write (%#x = %#lx)", msr, value);
+        log_warn_once("no memory left to split EPT pages for an MTRR write (%#x = %#lx)", msr, value);
     l0.ept01_epoch++;
     spin_unlock(&l0.ept01_lock);
     return true;
@@ -119,7 +119,7 @@ static bool write_physical_pointer(u32 msr, u64 value)
     u64 page = value & PTE_ADDR & ((1ull << l0.hw.physical_bits) - 1);
 
     if (phys_is_hidden(page, PAGE_SIZE)) {
-        log_error("refused: WRMSR %#x = %#lx points at memory hidden from L1", msr, value);
+        log_warn_once("refused: WRMSR %#x = %#lx points at memory hidden from L1", msr, value);
         return false;
     }
     return wrmsr_safe(msr, value);
@@ -128,7 +128,7 @@ static bool write_physical_pointer(u32 msr, u64 value)
 static bool write_misc_enable(u64 value)
 {
     if (value & MISC_ENABLE_XD_DISABLE) {
-        log_warn("deviation: L1 may not disable XD (IA32_MISC_ENABLE[34]); the bit stays 0");
+        log_warn_once("deviation: L1 may not disable XD (IA32_MISC_ENABLE[34]); the bit stays 0");
         value &= ~MISC_ENABLE_XD_DISABLE;
     }
     return wrmsr_safe(MSR_IA32_MISC_ENABLE, value);
@@ -143,7 +143,7 @@ bool msr_write(u32 msr, u64 value)
     case MSR_IA32_HW_FEEDBACK_PTR:
         return write_physical_pointer(msr, value);
     case MSR_IA32_BIOS_UPDT_TRIG:
-        log_warn("deviation: a microcode update by L1 is ignored; let the firmware load it");
+        log_warn_once("deviation: a microcode update by L1 is ignored; let the firmware load it");
         return true;
     case MSR_IA32_MISC_ENABLE:
         return write_misc_enable(value);

@@ -165,7 +165,7 @@ void l1_host_abort(struct cpu *cpu, const struct vmcs02 *slot, enum vmx_abort in
 {
     u32 value = indicator;
 
-    log_warn("core %u: VMX abort %u, L1 has shut the core down", cpu->index, value);
+    log_warn_once("core %u: VMX abort %u, L1 has shut the core down", cpu->index, value);
     slot->vmcs12->abort = value;
     phys_write(slot->vmcs12_pa + offsetof(struct vmcs12, abort), &value, sizeof(value));
     vmwrite(GUEST_ACTIVITY_STATE, ACTIVITY_SHUTDOWN);

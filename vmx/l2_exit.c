@@ -112,7 +112,7 @@ void l2_entry_failed(struct cpu *cpu, u32 reason, u64 qualification)
 
 void l2_entry_vmfail(struct cpu *cpu, u64 error)
 {
-    log_error("core %u: the processor refused vmcs02 with VM-instruction error %lu, which the "
+    log_warn_once("core %u: the processor refused vmcs02 with VM-instruction error %lu, which the "
               "checks of vmcs12 did not foresee",
               cpu->index, error);
     vmcs_switch(cpu->vmcs01_pa);

@@ -840,6 +840,9 @@ GUEST_CODE 64, "iret in nmi"
     push 0x1800
     iretq
 END
+GUEST_CODE 64, "iret"
+    iretq
+END
 GUEST_CODE 64, "nmi twice"
     mov eax, [0x1ff020]
     mov [0x1ff310], eax

@@ -1,6 +1,8 @@
 /* What came out of a row, in words: only what the SDM defines for the case at hand. */
 #include "probe.h"
 
+#define EPT_VIOLATION_ADVANCED 0xe00ull
+
 static const char *const exception_names[] = {
     "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "#9",  "#TS",
     "#NP", "#SS", "#GP", "#PF", "#15", "#MF", "#AC", "#MC", "#XM", "#VE", "#CP",
@@ -191,6 +193,15 @@ static void say_guest_state(void)
         say(" dbg %lx", pending);
 }
 
+/* Bits that only advanced VM-exit information defines are rows of their own: rows_ept.c. */
+static u64 defined_qualification(u32 reason)
+{
+    u64 qualification = vm_read(EXIT_QUALIFICATION);
+
+    return reason == EXIT_REASON_EPT_VIOLATION ? qualification & ~EPT_VIOLATION_ADVANCED
+                                               : qualification;
+}
+
 static bool qualification_defined(u32 reason) { return reason != EXIT_REASON_EPT_MISCONFIG; }
 
 static void say_addresses(u32 reason)
@@ -211,7 +222,7 @@ static void say_what(u32 reason)
     u32 info;
 
     if (qualification_defined(reason))
-        say(" qual %p", (void *)vm_read(EXIT_QUALIFICATION));
+        say(" qual %p", (void *)defined_qualification(reason));
     say_addresses(reason);
     if (length_defined(reason))
         say(" len %lu", vm_read(VM_EXIT_INSTRUCTION_LEN));

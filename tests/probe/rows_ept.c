@@ -231,7 +231,7 @@ static void guest_dirty_rows(void)
         if (start(GUEST_64, "guest accessed bits are set", few_accesses[i])) {
             *guest_pte(L2_SPARE) &= ~(PTE_A | PTE_D);
             guest_follow(1);
-            say(" pte %lx", *guest_pte(L2_SPARE) & (PTE_A | PTE_D));
+            say(" pte %lx", *guest_pte(L2_SPARE) & (u64)(PTE_A | PTE_D));
             row_end();
         }
     }
@@ -274,12 +274,17 @@ struct delivery_case {
     const char *code;
     enum guest_mode mode;
     u32 absent; /* the guest-physical page that is missing */
-    struct edit edits[4];
+    struct edit edits[10];
 };
 
 #define INJECT(info) SET(VM_ENTRY_INTR_INFO_FIELD, INTR_INFO_VALID_MASK | (info))
 #define LENGTH(length) SET(VM_ENTRY_INSTRUCTION_LEN, length)
 #define STACK 0x2000
+/* What IRET pops: to VMCALL at 0x1800. */
+#define IRET_FRAME                                                                                 \
+    MEMORY(0x1800, 0xf4c1010f), SET(GUEST_RSP, 0x2800), MEMORY(0x2800, 0x1800),                    \
+        MEMORY(0x2808, L2_SEL_KERNEL), MEMORY(0x2810, 2), MEMORY(0x2818, L2_STACK_TOP),            \
+        MEMORY(0x2820, L2_SEL_DATA)
 
 static const struct delivery_case deliveries[] = {
     {"int, idt absent", "int 0x30", GUEST_64, L2_IDT, {}},
@@ -311,9 +316,9 @@ static const struct delivery_case deliveries[] = {
     {"int, stack absent, real", "int 0x30", GUEST_REAL, STACK, {}},
     {"injected interrupt, ivt absent, real", "nop", GUEST_REAL, 0, {OR(GUEST_RFLAGS, RFLAGS_IF), INJECT(INTR_TYPE_EXT_INTR | 0x50)}},
     {"injected soft int, stack absent, real", "nop", GUEST_REAL, STACK, {INJECT(INTR_TYPE_SOFT_INTR | 0x30), LENGTH(2)}},
-    {"iret, stack absent", "iret to user", GUEST_64, STACK, {}},
-    {"iret with nmi blocking, stack absent", "iret in nmi", GUEST_64, STACK, {SET(GUEST_INTERRUPTIBILITY_INFO, 8)}},
-    {"iret with virtual nmi blocking, stack absent", "iret in nmi", GUEST_64, STACK, {SET(GUEST_INTERRUPTIBILITY_INFO, 8), PIN(PIN_BASED_NMI_EXITING | PIN_BASED_VIRTUAL_NMIS)}},
+    {"iret, stack absent", "iret", GUEST_64, STACK, {IRET_FRAME}},
+    {"iret with nmi blocking, stack absent", "iret", GUEST_64, STACK, {IRET_FRAME, SET(GUEST_INTERRUPTIBILITY_INFO, 8)}},
+    {"iret with virtual nmi blocking, stack absent", "iret", GUEST_64, STACK, {IRET_FRAME, SET(GUEST_INTERRUPTIBILITY_INFO, 8), PIN(PIN_BASED_NMI_EXITING | PIN_BASED_VIRTUAL_NMIS)}},
 };
 
 /* What a hypervisor does with vectoring information: inject it again. */
@@ -355,6 +360,36 @@ static void delivery_rows(void)
             say_exec();
             say(" rsp %lx", vm_read(GUEST_RSP));
         }
+        row_end();
+    }
+}
+
+/* Bits 9 to 11 of the qualification: user, writable and executable by the guest's own tables. */
+static void advanced_rows(void)
+{
+    static const struct {
+        const char *name;
+        enum guest_mode mode;
+        u64 clear, set;
+    } cases[] = {
+        {"supervisor", GUEST_64, PTE_U, 0},     {"user", GUEST_64_USER, 0, 0},
+        {"read-only", GUEST_64_USER, PTE_W, 0}, {"no execute", GUEST_64, 0, PTE_NX},
+    };
+
+    for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+        char name[32];
+
+        format_text(name, sizeof(name), "advanced %s", cases[i].name);
+        if (!start(cases[i].mode, name, "read spare"))
+            continue;
+        if (!(ept_vpid_cap & EPT_CAP_ADVANCED_EXIT_INFO)) {
+            row_skip("ept-advanced-exit-information");
+            continue;
+        }
+        *guest_pte(L2_SPARE) = (*guest_pte(L2_SPARE) & ~cases[i].clear) | cases[i].set;
+        *SPARE_ENTRY = 0;
+        guest_run(true);
+        say("reason %lu qualification %lx", vm_read(VM_EXIT_REASON), vm_read(EXIT_QUALIFICATION));
         row_end();
     }
 }
@@ -467,5 +502,6 @@ void rows_ept(void)
     guest_dirty_rows();
     ept_dirty_rows();
     delivery_rows();
+    advanced_rows();
     change_rows();
 }

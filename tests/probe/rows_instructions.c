@@ -315,8 +315,9 @@ static const struct pointer_case pointer_cases[] = {
 
 static void pointer_row(const char *code, enum vmx_state state, const struct pointer_case *pointer)
 {
-    if (!row(state, "pointer.%s.%s%s", code, pointer->name,
-             state == STATE_ROOT ? ".no-current" : ""))
+    static const char *const states[] = {".outside", ".no-current", ""};
+
+    if (!row(state, "pointer.%s.%s%s", code, pointer->name, states[state]))
         return;
     if (pointer->change & BIT(31) && proc2_caps.may & SECONDARY_EXEC_SHADOW_VMCS &&
         !text_equal(code, "vmxon")) {
