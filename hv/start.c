@@ -245,6 +245,20 @@ static void print_banner(void)
              cpu_count * l0.boot.shadow_bytes_per_cpu / 1024);
 }
 
+/* A region must be cleared before it is first used. SDM vol. 3, "Initializing VMCS Data". */
+static void clear_vmcs_regions(const struct cpu *cpu)
+{
+    bool cleared = vmclear(cpu->vmcs01_pa);
+
+    for (u32 i = 0; i < VMCS02_SLOTS; i++) {
+        cleared &= vmclear(cpu->nested.slots[i].pa);
+        if (l0.has_shadowing)
+            cleared &= vmclear(cpu->nested.slots[i].shadow_pa);
+    }
+    if (!cleared)
+        panic("VMCLEAR of L0's own regions failed");
+}
+
 static u32 cores_started;
 
 enum l0_error start_cpu(const struct l0_call *loader_call)
@@ -269,7 +283,8 @@ enum l0_error start_cpu(const struct l0_call *loader_call)
     segments_load(&cpu->descriptors);
     wrmsr(MSR_IA32_GS_BASE, (u64)cpu);
     trap_load();
-    if (!vmclear(cpu->vmcs01_pa) || !vmptrld(cpu->vmcs01_pa))
+    clear_vmcs_regions(cpu);
+    if (!vmptrld(cpu->vmcs01_pa))
         panic("cannot load vmcs01");
     /* What another core's run left in translation caches, from before a warm restart, is gone. */
     invept(INVEPT_ALL_CONTEXT, 0);

@@ -228,8 +228,6 @@ static void load_hot(struct cpu *cpu, struct vmcs02 *slot)
 /* The fields of a vmcs02 that are the same for every vmcs12. */
 static void prepare(struct cpu *cpu, struct vmcs02 *slot)
 {
-    if (!vmclear(slot->pa))
-        panic("VMCLEAR of a vmcs02 failed");
     vmcs_switch(slot->pa);
     vmcs_init_host(cpu);
     vmwrite(VMCS_LINK_POINTER, NO_ADDRESS);

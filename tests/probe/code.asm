@@ -680,7 +680,6 @@ GUEST_CODE 64, "sti cli"
 END
 GUEST_CODE 64, "loop"
 .again:
-    inc rax
     jmp .again
 END
 %macro NOPS 1
@@ -791,10 +790,6 @@ GUEST 64, "apic read 64", mov rax, [rbx + 0x1ff000]
 GUEST 64, "apic write byte", mov [rbx + 0x1ff000], al
 GUEST 64, "apic read byte", mov al, [rbx + 0x1ff000]
 GUEST 64, "apic rmw", add dword [rbx + 0x1ff000], eax
-GUEST_CODE 64, "apic fetch"
-    mov eax, 0x1ff000
-    jmp rax
-END
 GUEST_CODE 64, "apic push"
     lea rsp, [rbx + 0x1ff000]
     push rax
@@ -839,6 +834,15 @@ GUEST_CODE 64, "iret in nmi"
     push 0x18
     push 0x1800
     iretq
+END
+GUEST_CODE 64, "touch"
+    xor eax, eax
+    mov ecx, 64
+.next:
+    lock add dword [rax], 0
+    add eax, 0x1000
+    loop .next
+    vmcall
 END
 GUEST_CODE 64, "iret"
     iretq

@@ -31,6 +31,21 @@ void guest_follow(u32 steps)
     }
 }
 
+static void touch_memory(void)
+{
+    struct exec saved = exec;
+
+    guest_code("touch");
+    guest_run(true);
+    if (exec.end != EXEC_EXITED || vm_read(VM_EXIT_REASON) != EXIT_REASON_VMCALL)
+        say("touching the guest's memory failed: exit %lu; ", vm_read(VM_EXIT_REASON));
+    exec = saved;
+    vm_write(GUEST_RIP, guest_entry);
+    vm_write(GUEST_RFLAGS, RFLAGS_FIXED);
+    vm_clear(arena_address(PAGE_VMCS));
+    vm_load(arena_address(PAGE_VMCS));
+}
+
 static void guest_row_run(const char *group, const struct guest_row *what, enum guest_mode mode,
                           u32 flags)
 {
@@ -43,6 +58,8 @@ static void guest_row_run(const char *group, const struct guest_row *what, enum 
         !mode_offered(mode, flags))
         return;
     guest_setup(mode, flags);
+    if (what->flags & TOUCHED)
+        touch_memory();
     guest_code(code);
     for (u32 i = 0; i < ARRAY_SIZE(what->edits); i++)
         edit_apply(&what->edits[i]);

@@ -202,7 +202,8 @@ static void inject_rows(void)
     for (u32 bit = 15; bit < 32; bit++)
         inject_row(GUEST_64, VALID | INTR_TYPE_EXCEPTION | WITH_CODE | VECTOR_GP, BIT(bit), 0);
     for (u32 length = 0; length <= 17; length++) {
-        inject_row(GUEST_64, VALID | INTR_TYPE_SOFT_INTR | 0x80, 0, length);
+        if (length != 1)
+            inject_row(GUEST_64, VALID | INTR_TYPE_SOFT_INTR | 0x80, 0, length);
         if (length == 0 || length > 14)
             inject_row(GUEST_64, VALID | INTR_TYPE_SOFT_EXCEPTION | 3, 0, length);
     }

@@ -42,7 +42,7 @@ static void flip_rows(enum guest_mode mode, const char *name, u32 field, u64 bit
         if (!row(STATE_VMCS, "guest.%s.%s", guest_mode_names[mode], text))
             continue;
         value = normal_value(mode, field);
-        guest_state_row(mode, text, field, value ^ BIT64(bit), field);
+        guest_state_row(mode, text, field, value ^ BIT64(bit), field == GUEST_CR3 ? 0 : field);
     }
 }
 

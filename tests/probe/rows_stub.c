@@ -1,6 +1,4 @@
 #include "probe.h"
-void rows_apic(void){}
-void rows_machine(void){}
 void rows_attack(void){}
 void rows_abort(void){}
 void rows_fuzz(void){}

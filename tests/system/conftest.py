@@ -68,6 +68,7 @@ class L1:
             assert re.search(self.refusal, reason), f"refused because of: {reason}"
         elif self.plastron:
             assert int(self.machine.expect(BANNER, seconds).group(1)) == self.cpus
+            self.firmware_part = self.machine.before
         self.cpus_online = int(self.machine.expect(r"L1: Linux \S+, (\d+) CPUs", seconds).group(1))
         self.has_kvm = "loaded" in self.machine.expect(
             r"L1: (kvm-intel loaded|no KVM)", seconds
@@ -107,11 +108,14 @@ def _start(config: Any, directory: Path, name: str, **wanted: Any) -> L1:
     append = wanted.pop("append", "") + (" idle=halt" if cpus > 2 else "")
     refusal = wanted.pop("refusal", None)
     bare = config.getoption("--bare")
+    plastron = wanted.pop("plastron", Path(config.getoption("--plastron")))
+    silent = wanted.pop("silent", False)
     image = directory / "disk.img"
     LOGS.mkdir(parents=True, exist_ok=True)
     make_boot(
         image,
-        plastron=None if bare else Path(config.getoption("--plastron")),
+        plastron=None if bare else plastron,
+        conf=wanted.pop("conf", ""),
         debian=wanted.pop("debian", 12),
         qemu=wanted.pop("qemu", False),
         cmdline=f"{CMDLINE} {append}".strip(),
@@ -126,7 +130,7 @@ def _start(config: Any, directory: Path, name: str, **wanted: Any) -> L1:
     try:
         machine.start()
         image.unlink()
-        l1 = L1(machine, not bare, refusal)
+        l1 = L1(machine, not bare and not silent, refusal)
         l1.await_boot()
     except BaseException:
         machine.close()

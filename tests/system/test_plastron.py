@@ -1,0 +1,97 @@
+"""Plastron itself: its configuration, its memory, its panic."""
+import re
+
+import pytest
+
+from conftest import KVM_MODES, TOP, Boot, L1
+
+PANIC_BUILD = TOP / "build" / "panic" / "plastron.efi"
+
+
+@pytest.fixture(autouse=True)
+def _needs_plastron(request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--bare"):
+        pytest.skip("about Plastron")
+
+
+class TestConfiguration:
+    def test_nested_off(self, boot: Boot) -> None:
+        l1 = boot(conf="nested=off\n")
+        assert not l1.has_kvm
+        assert l1.run("grep -cw vmx /proc/cpuinfo || true").strip().endswith("0")
+        l1.poweroff()
+
+    def test_bad_lines_and_masked_features(self, boot: Boot) -> None:
+        l1 = boot(conf="colour=green\nlog=loud\nmask=ept,vpid\ncpuid=hypervisor\n")
+        assert re.search(r"plastron\.conf:1: .*colour.*accepted", l1.firmware_part)
+        assert re.search(r"plastron\.conf:2: .*loud.*error, warn, info, debug", l1.firmware_part)
+        for parameter in ("ept", "vpid", "unrestricted_guest"):
+            shown = l1.run(f"cat /sys/module/kvm_intel/parameters/{parameter}")
+            assert shown.split()[-1] == "N", parameter
+        assert l1.run("grep -cw hypervisor /proc/cpuinfo").strip().endswith("1")
+        l1.kvmguest(*KVM_MODES)
+        l1.poweroff()
+
+    def test_silent(self, boot: Boot) -> None:
+        l1 = boot(conf="console=none\n", silent=True)
+        l1.kvmguest("hello")
+        l1.poweroff()
+
+
+class TestHiddenMemory:
+    machine = {"cpus": 2, "conf": "log=info\n"}
+
+    def hidden_base(self, l1: L1) -> int:
+        log = l1.machine.log_path.read_text(errors="replace")
+        match = re.search(r"KiB at (0x[0-9a-f]+) are hidden", log)
+        assert match
+        return int(match.group(1), 16)
+
+    def test_reads_ones(self, l1: L1) -> None:
+        base = self.hidden_base(l1)
+        for offset in (0, 8, 0x1000, 0x1FFFF8, 0x200000, 0x5FFFF8):
+            output = l1.run(f"devmem {base + offset:#x} 64")
+            assert "0xFFFFFFFFFFFFFFFF" in output, hex(base + offset)
+        assert "read hidden memory" in l1.machine.log_path.read_text(errors="replace")
+
+    def test_drops_writes(self, l1: L1) -> None:
+        base = self.hidden_base(l1)
+        for offset in (0, 0x100000):
+            l1.run(f"devmem {base + offset:#x} 32 0x12345678")
+            assert "0xFFFFFFFF" in l1.run(f"devmem {base + offset:#x} 32")
+        assert "wrote hidden memory" in l1.machine.log_path.read_text(errors="replace")
+
+    def test_unharmed(self, l1: L1) -> None:
+        l1.kvmguest(*KVM_MODES)
+        l1.poweroff()
+
+
+class TestPanic:
+    def panic_of(self, boot: Boot, number: int) -> str:
+        l1 = boot(cpus=2, plastron=PANIC_BUILD)
+        l1.machine.sendline(f"taskset 2 vmcall {number}")
+        l1.machine.expect("Plastron: PANIC: ", 60)
+        l1.machine.expect("machine stopped[^\r\n]*", 60)
+        return l1.machine.before
+
+    def test_panic_tells_what_where_and_with_which_vmcs(self, boot: Boot) -> None:
+        dump = self.panic_of(boot, 1)
+        assert dump.startswith("forced by VMCALL")
+        assert re.search(r"core 1\b", dump)
+        assert re.search(r"__wrap_exit_vmcall\+0x", dump)
+        assert re.search(r"exit_handle\+0x", dump)
+        for field in ("GUEST_RIP", "GUEST_CR3", "VM_EXIT_REASON", "HOST_RSP"):
+            assert field in dump
+        assert "1 of 1 other cores stopped" in dump
+        assert "CPUID" in dump
+
+    def test_fault_in_l0(self, boot: Boot) -> None:
+        dump = self.panic_of(boot, 2)
+        assert "#PF" in dump
+        assert "0x123456000" in dump or "0000000123456000" in dump
+        assert re.search(r"read_unmapped_memory|__wrap_exit_vmcall", dump)
+
+    def test_failed_vmwrite_names_the_field(self, boot: Boot) -> None:
+        dump = self.panic_of(boot, 3)
+        assert dump.startswith("VMWRITE of")
+        assert "0x6ffe" in dump
