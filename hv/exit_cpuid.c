@@ -10,13 +10,10 @@
 #define SIGNATURE_LEAF 0x40000000u
 #define LAST_HYPERVISOR_LEAF 0x400000ffu
 
-#define LEAF1_ECX_DTES64 BIT(2)
-#define LEAF1_ECX_DS_CPL BIT(4)
 #define LEAF1_ECX_VMX BIT(5)
 #define LEAF1_ECX_SMX BIT(6)
 #define LEAF1_ECX_OSXSAVE BIT(27)
 #define LEAF1_ECX_HYPERVISOR BIT(31)
-#define LEAF1_EDX_DS BIT(21)
 #define LEAF6_EAX_FEEDBACK BIT(19)
 #define LEAF6_EAX_THREAD_DIRECTOR BIT(23)
 #define LEAF7_EBX_PT BIT(25)
@@ -32,8 +29,7 @@ static u32 follow_cr4(u32 word, u32 bit, u64 cr4_bit)
 
 static void filter_leaf_1(struct cpuid_result *r)
 {
-    r->ecx &= ~(LEAF1_ECX_SMX | LEAF1_ECX_DTES64 | LEAF1_ECX_DS_CPL);
-    r->edx &= ~LEAF1_EDX_DS; /* PEBS would write by L0's page tables */
+    r->ecx &= ~LEAF1_ECX_SMX;
     if (!l0.boot.config.nested)
         r->ecx &= ~LEAF1_ECX_VMX;
     if (l0.boot.config.cpuid_hypervisor)

@@ -45,12 +45,15 @@ void exit_wrmsr(struct cpu *cpu)
         inject_gp();
 }
 
-/* L0 uses no extended state, so L1's XCR0 may stay in the register. */
+/*
+ * L0 uses no extended state, so L1's XCR0 may stay in the register. The privilege level is checked
+ * here too: not every processor (Bochs) does so before the exit.
+ */
 void exit_xsetbv(struct cpu *cpu)
 {
     u64 value = cpu->gpr[RDX] << 32 | (u32)cpu->gpr[RAX];
 
-    if (xsetbv_safe((u32)cpu->gpr[RCX], value))
+    if (!AR_DPL(vmread32(GUEST_SS_AR_BYTES)) && xsetbv_safe((u32)cpu->gpr[RCX], value))
         skip_instruction();
     else
         inject_gp();
@@ -73,16 +76,6 @@ void exit_ept_violation(struct cpu *cpu)
     reinject_interrupted_event(qualification & EPT_VIOLATION_NMI_UNBLOCKED);
     if (!ept01_demand(cpu, gpa))
         hidden_step(cpu, gpa, qualification & EPT_VIOLATION_WRITE);
-}
-
-/*
- * A task switch by L1 always exits (SDM vol. 3, "Instructions That Cause VM Exits
- * Unconditionally"); it exists outside 64-bit mode only.
- */
-void exit_task_switch(struct cpu *cpu)
-{
-    log_warn_once("deviation: core %u: hardware task switch by L1 refused with #GP", cpu->index);
-    inject_gp();
 }
 
 /* What the bare machine does, it does now: a core without a usable IDT shuts down. */

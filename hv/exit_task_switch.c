@@ -18,9 +18,9 @@
 #define DR6_BS          BIT64(14) /* also of the pending debug exceptions */
 #define DR6_BT          BIT64(15)
 #define DR7_GD          BIT64(13)
+#define DEBUGCTL_LBR    BIT64(0)
 #define DEBUGCTL_BTF    BIT64(1)
 
-struct walk_context l1_paging(void); /* vmx/operand.c */
 
 static struct task_switch task_switch_request(void)
 {
@@ -147,7 +147,7 @@ static void deliver_task_trap(void)
     write_dr6(read_dr6() | DR6_BT | pending);
     vmwrite(GUEST_PENDING_DBG_EXCEPTIONS, 0);
     vmcs_change(GUEST_DR7, DR7_GD, 0);
-    vmcs_change(GUEST_IA32_DEBUGCTL, DEBUGCTL_BTF, 0);
+    vmcs_change(GUEST_IA32_DEBUGCTL, DEBUGCTL_LBR | DEBUGCTL_BTF, 0);
     inject_fault(VECTOR_DB);
 }
 

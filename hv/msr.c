@@ -32,7 +32,6 @@ static const struct {
     {MSR_IA32_PEBS_ENABLE, MSR_IA32_PEBS_ENABLE, CATCH_BOTH}, /* would write by L0's page tables */
     {MSR_IA32_VMX_BASIC, MSR_IA32_VMX_EXIT_CTLS2, CATCH_BOTH},
     {MSR_IA32_RTIT_OUTPUT_BASE, MSR_IA32_RTIT_ADDR3_B, CATCH_BOTH}, /* physical addresses */
-    {MSR_IA32_DS_AREA, MSR_IA32_DS_AREA, CATCH_BOTH},
     {MSR_IA32_HW_FEEDBACK_PTR, MSR_IA32_HW_FEEDBACK_CONFIG, CATCH_WRITE}, /* physical address */
 };
 
@@ -81,13 +80,12 @@ bool msr_read(u32 msr, u64 *value)
     case MSR_IA32_MISC_ENABLE:
         if (!rdmsr_safe(msr, value))
             return false;
-        *value |= MISC_ENABLE_BTS_UNAVAILABLE | MISC_ENABLE_PEBS_UNAVAILABLE;
+        *value |= MISC_ENABLE_PEBS_UNAVAILABLE;
         return true;
     case MSR_IA32_VMX_BASIC ... MSR_IA32_VMX_EXIT_CTLS2:
         return read_vmx_capability(msr, value);
     case MSR_IA32_SMM_MONITOR_CTL:
     case MSR_IA32_PEBS_ENABLE:
-    case MSR_IA32_DS_AREA:
     case MSR_IA32_RTIT_OUTPUT_BASE ... MSR_IA32_RTIT_ADDR3_B:
         return false; /* their features are hidden */
     default:
@@ -156,7 +154,6 @@ bool msr_write(u32 msr, u64 value)
     case MSR_IA32_VMX_BASIC ... MSR_IA32_VMX_EXIT_CTLS2:
     case MSR_IA32_SMM_MONITOR_CTL:
     case MSR_IA32_PEBS_ENABLE:
-    case MSR_IA32_DS_AREA:
     case MSR_IA32_RTIT_OUTPUT_BASE ... MSR_IA32_RTIT_ADDR3_B:
         return false;
     default:

@@ -444,7 +444,7 @@ static void load_v86_segment(struct segment *segment, u16 selector)
 
 /*
  * The selectors, before their descriptors. Should the stack segment turn out bad, the fault is
- * taken at CPL 3, so that its handler has the stack of a more privileged level to run on; SDM
+ * taken at CPL 3, so that its handler has the stack of a more privileged level to run on; the SDM
  * leaves that state open, this is what Bochs does. VM entry wants a code segment that is usable.
  */
 static void load_selectors(struct switching *s)
@@ -487,7 +487,10 @@ static void commit(struct switching *s)
     load_selectors(s);
 }
 
-/* ---- in the new task: segments, in the order of the SDM's table of exception conditions */
+/*
+ * ---- in the new task: segments, in the order of the SDM's table of exception conditions; but P of
+ * the LDT is checked before the LDT is read, and a bad code selector is found where its DPL is.
+ */
 
 static bool is_null(u32 selector) { return !(selector & ~SELECTOR_RPL); }
 

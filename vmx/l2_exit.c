@@ -55,6 +55,7 @@ static void leave_l2(struct cpu *cpu)
     struct l2_leftover leftover = l1_host_read_leftover(vmcs12);
     bool stored = msr_list_store(vmcs12->vm_exit_msr_store_addr, vmcs12->vm_exit_msr_store_count);
 
+    cpu->nested.mtf_injected = false;
     leftover.nmi_blocked |= is_nmi_exit(vmcs12);
     vmcs_switch(cpu->vmcs01_pa);
     cpu->in_l2 = false;
@@ -210,7 +211,7 @@ void l2_exit(struct cpu *cpu, u32 reason)
             l2_exit_to_l1(cpu, basic, vmread(EXIT_QUALIFICATION));
         break;
     case EXIT_REASON_MONITOR_TRAP_FLAG:
-        if (l2_wants_mtf(cpu))
+        if (l2_wants_mtf(cpu) || cpu->nested.mtf_injected)
             l2_exit_to_l1(cpu, basic, vmread(EXIT_QUALIFICATION));
         break;
     default: l2_exit_to_l1(cpu, basic, vmread(EXIT_QUALIFICATION)); break;

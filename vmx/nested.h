@@ -36,6 +36,7 @@ struct nested {
     struct vmcs02 slots[VMCS02_SLOTS];
     u64 use_count;
     struct ept02 ept02;
+    bool mtf_injected; /* L1 injected a pending MTF VM exit: the next one is L1's */
     u64 step_gpa;     /* hidden memory that L2 is stepping over, or NO_ADDRESS */
 };
 

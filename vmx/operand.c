@@ -52,7 +52,7 @@ static u32 read_pkru(void)
 }
 
 /* L1's paging as it is now. PKRU can be read only with CR4.PKE, which L0 does not need itself. */
-static struct walk_context l1_paging(void)
+struct walk_context l1_paging(void)
 {
     struct walk_context context = {
         .cr0 = vmread(GUEST_CR0),

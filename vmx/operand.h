@@ -5,6 +5,7 @@
 
 #include "decode.h"
 #include "../hv/cpu.h"
+#include "../mm/walk.h"
 
 /* The operands of the instruction that exited; current is vmcs01. */
 struct vmx_operand operand_decode(struct cpu *cpu);
@@ -12,6 +13,9 @@ struct vmx_operand operand_decode(struct cpu *cpu);
 /* Copies len bytes from or to the memory operand. False: the fault is set up for injection. */
 bool operand_read(const struct vmx_operand *operand, void *to, u32 len);
 bool operand_write(const struct vmx_operand *operand, const void *from, u32 len);
+
+/* L1's paging as it is now; current is vmcs01. */
+struct walk_context l1_paging(void);
 
 /* L1 executes 64-bit code. */
 bool l1_in_64bit_code(void);

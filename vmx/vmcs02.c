@@ -170,13 +170,14 @@ static void load_inherited(const struct vmcs12 *vmcs12, const struct l1_state *l
     vmwrite(VM_ENTRY_CONTROLS, l0.controls.entry | (entry & VM_ENTRY_IA32E_MODE));
 }
 
-static void load_event(const struct vmcs12 *vmcs12)
+static void load_event(struct cpu *cpu, const struct vmcs12 *vmcs12)
 {
     u32 info = vmcs12->vm_entry_intr_info_field;
 
     vmwrite(VM_ENTRY_INTR_INFO_FIELD, info);
     if (!(info & INTR_INFO_VALID_MASK))
         return;
+    cpu->nested.mtf_injected = (info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_OTHER;
     vmwrite(VM_ENTRY_EXCEPTION_ERROR_CODE, vmcs12->vm_entry_exception_error_code);
     vmwrite(VM_ENTRY_INSTRUCTION_LEN, vmcs12->vm_entry_instruction_len);
 }
@@ -221,7 +222,7 @@ static void load_hot(struct cpu *cpu, struct vmcs02 *slot)
         vmwrite(VMX_PREEMPTION_TIMER_VALUE, vmcs12->vmx_preemption_timer_value);
     if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
         vmwrite(GUEST_INTR_STATUS, vmcs12->guest_intr_status);
-    load_event(vmcs12);
+    load_event(cpu, vmcs12);
     vmcs02_load_ept(cpu, vmcs12);
 }
 

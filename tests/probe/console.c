@@ -146,6 +146,8 @@ void line_clear(void)
     line[0] = 0;
 }
 
+const char *line_text(void) { return line; }
+
 void line_print(const char *prefix, const char *name)
 {
     console_put(prefix);

@@ -24,6 +24,7 @@ __attribute__((format(printf, 3, 4))) void format_text(char *out, size_t size, c
                                                        ...);
 void format_text_list(char *out, size_t size, const char *format, va_list arguments);
 void line_clear(void);
+const char *line_text(void);
 void line_print(const char *prefix, const char *name);
 _Noreturn void power_off(void);
 
@@ -44,7 +45,8 @@ struct config_words {
     u32 only_count;
     bool attack; /* the rows that attack L0 instead of the ordinary ones */
     bool abort;  /* the row that ends in a VMX abort instead of the ordinary ones */
-    u64 fuzz;    /* entries with random state */
+    u64 fuzz;    /* so many entries with random state, printed as hashes of blocks */
+    u64 single;  /* a block of those, plus one, to be printed entry by entry; or zero */
     u64 seed;
 };
 
@@ -258,6 +260,7 @@ bool vmx_read_capabilities(void);
 bool feature_offered(enum feature feature);
 const char *feature_name(u32 field, u32 bit);
 const struct control *control_caps(u32 field);
+u32 known_controls(u32 field); /* bits of the features by name, and those that must be one */
 
 static inline u8 vm_write(u64 field, u64 value)
 {

@@ -1,4 +1,3 @@
 #include "probe.h"
 void rows_attack(void){}
 void rows_abort(void){}
-void rows_fuzz(void){}

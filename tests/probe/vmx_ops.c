@@ -87,6 +87,21 @@ const struct control *control_caps(u32 field)
     return NULL;
 }
 
+u32 known_controls(u32 field)
+{
+    u32 known = 0;
+
+    for (u32 i = 0; i < ARRAY_SIZE(control_words); i++) {
+        if (control_words[i].field != field)
+            continue;
+        known = control_words[i].caps->must;
+        for (u32 f = 0; f < FEATURE_COUNT; f++)
+            if (features[f].word == control_words[i].word)
+                known |= BIT(features[f].bit);
+    }
+    return known;
+}
+
 /* The name of a control bit: the feature's if it has one, else word and bit. */
 const char *feature_name(u32 field, u32 bit)
 {
