@@ -140,6 +140,7 @@ UNIT_paging := mm/paging.c mm/pool.c $(FAKE)
 UNIT_pool := mm/pool.c $(FAKE)
 UNIT_route := vmx/route.c $(FAKE)
 UNIT_symbols := hv/symbols.c
+UNIT_task_switch := hv/task_switch.c vmx/decode.c mm/walk.c mm/pool.c vmx/check_guest.c $(FAKE)
 UNIT_walk := mm/walk.c mm/pool.c $(FAKE)
 UNIT_NAMES := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 UNIT_BIN := $(UNIT_NAMES:%=$(B)/unit/%)

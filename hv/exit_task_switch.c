@@ -21,7 +21,6 @@
 #define DEBUGCTL_LBR    BIT64(0)
 #define DEBUGCTL_BTF    BIT64(1)
 
-
 static struct task_switch task_switch_request(void)
 {
     u64 qualification = vmread(EXIT_QUALIFICATION);

@@ -6,8 +6,11 @@
 #define PENDING_DEBUG_BS BIT64(14)
 #define DEBUGCTL_BTF BIT64(1)
 
+/* A fault pushes RF = 1, so that the instruction can be run again past a breakpoint on it. SDM
+   vol. 3, "Instruction-Breakpoint Exception Condition". */
 void inject_fault(u32 vector)
 {
+    vmcs_change(GUEST_RFLAGS, RFLAGS_RF, RFLAGS_RF);
     vmwrite(VM_ENTRY_INTR_INFO_FIELD, INTR_INFO_VALID_MASK | INTR_TYPE_EXCEPTION | vector);
 }
 
@@ -18,9 +21,8 @@ void inject_fault_code(u32 vector, u32 error_code)
         inject_fault(vector);
         return;
     }
+    inject_fault(vector | INTR_INFO_DELIVER_CODE_MASK);
     vmwrite(VM_ENTRY_EXCEPTION_ERROR_CODE, error_code);
-    vmwrite(VM_ENTRY_INTR_INFO_FIELD, INTR_INFO_VALID_MASK | INTR_TYPE_EXCEPTION |
-                                          INTR_INFO_DELIVER_CODE_MASK | vector);
 }
 
 void inject_page_fault(u64 address, u32 error_code)

@@ -22,8 +22,8 @@ static void parse_word(const char *word)
         config.fuzz = number(word + 5);
     else if (text_starts(word, "seed="))
         config.seed = number(word + 5);
-    else if (text_starts(word, "single="))
-        config.single = number(word + 7) + 1;
+    else if (text_starts(word, "single=") && config.single_count < ARRAY_SIZE(config.single))
+        config.single[config.single_count++] = number(word + 7);
     else if (text_starts(word, "only=") && config.only_count < ARRAY_SIZE(config.only))
         config.only[config.only_count++] = word + 5;
 }

@@ -46,7 +46,8 @@ struct config_words {
     bool attack; /* the rows that attack L0 instead of the ordinary ones */
     bool abort;  /* the row that ends in a VMX abort instead of the ordinary ones */
     u64 fuzz;    /* so many entries with random state, printed as hashes of blocks */
-    u64 single;  /* a block of those, plus one, to be printed entry by entry; or zero */
+    u64 single[16]; /* blocks of those, printed entry by entry */
+    u32 single_count;
     u64 seed;
 };
 

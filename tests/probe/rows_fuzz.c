@@ -263,10 +263,10 @@ void rows_fuzz(void)
             row_skip("preemption-timer");
         return;
     }
-    if (config.single)
-        single_rows((config.single - 1) * BLOCK, BLOCK);
-    else if (config.fuzz)
+    for (u32 i = 0; i < config.single_count; i++)
+        single_rows(config.single[i] * BLOCK, BLOCK);
+    if (config.fuzz)
         block_rows(config.fuzz);
-    else
+    else if (config.single_count == 0)
         single_rows(0, DEFAULT_ENTRIES);
 }

@@ -48,12 +48,13 @@ enum {
 #define SYSTEM(base, l, t) ((u64)(base) << 16 | (u64)(l) | (u64)(t) << 40)
 
 #define EFLAGS_NT 0x4000u
-#define INT_GP    (INTR_INFO_VALID_MASK | INTR_TYPE_EXCEPTION | INTR_INFO_DELIVER_CODE_MASK | VECTOR_GP)
-#define INT_DE    (INTR_INFO_VALID_MASK | INTR_TYPE_EXCEPTION | VECTOR_DE)
-#define INT_EXT   (INTR_INFO_VALID_MASK | INTR_TYPE_EXT_INTR | 0x40u)
-#define INT_N     (INTR_INFO_VALID_MASK | INTR_TYPE_SOFT_INTR | 0x40u)
-#define INT_1     (INTR_INFO_VALID_MASK | INTR_TYPE_PRIV_SW_EXCEPTION | VECTOR_DB)
-#define INT_3     (INTR_INFO_VALID_MASK | INTR_TYPE_SOFT_EXCEPTION | VECTOR_BP)
+#define INT_GP                                                                                     \
+    (INTR_INFO_VALID_MASK | INTR_TYPE_EXCEPTION | INTR_INFO_DELIVER_CODE_MASK | VECTOR_GP)
+#define INT_DE  (INTR_INFO_VALID_MASK | INTR_TYPE_EXCEPTION | VECTOR_DE)
+#define INT_EXT (INTR_INFO_VALID_MASK | INTR_TYPE_EXT_INTR | 0x40u)
+#define INT_N   (INTR_INFO_VALID_MASK | INTR_TYPE_SOFT_INTR | 0x40u)
+#define INT_1   (INTR_INFO_VALID_MASK | INTR_TYPE_PRIV_SW_EXCEPTION | VECTOR_DB)
+#define INT_3   (INTR_INFO_VALID_MASK | INTR_TYPE_SOFT_EXCEPTION | VECTOR_BP)
 
 static struct task_state state, before;
 static struct task_switch request;
@@ -358,16 +359,20 @@ static const struct old_row {
     {"beyond, gate", TASK_SWITCH_GATE, INT_EXT, SEL_BEYOND, KEEP, 0x67, VECTOR_GP, SEL_BEYOND | 1},
     {"beyond, IRET", TASK_SWITCH_IRET, 0, SEL_BEYOND, KEEP, 0x67, VECTOR_TS, SEL_BEYOND},
     {"busy", TASK_SWITCH_JMP, 0, SEL_NEW, SYSTEM(NEW, 0x67, 0x8b), 0x67, VECTOR_GP, SEL_NEW},
-    {"busy and absent", TASK_SWITCH_GATE, INT_N, SEL_NEW, SYSTEM(NEW, 0x67, 0x0b), 0x67, VECTOR_GP, SEL_NEW},
+    {"busy and absent", TASK_SWITCH_GATE, INT_N, SEL_NEW, SYSTEM(NEW, 0x67, 0x0b), 0x67, VECTOR_GP,
+     SEL_NEW},
     {"no TSS, IRET", TASK_SWITCH_IRET, 0, SEL_CODE, KEEP, 0x67, VECTOR_TS, SEL_CODE},
     {"not busy, IRET", TASK_SWITCH_IRET, 0, SEL_NEW | 0x40, KEEP, 0x67, VECTOR_TS, SEL_NEW | 0x40},
     {"data", TASK_SWITCH_JMP, 0, SEL_NEW, FLAT(0x91), 0x67, VECTOR_GP, SEL_NEW},
     {"absent", TASK_SWITCH_CALL, 0, SEL_NEW | 3, SYSTEM(NEW, 0x67, 0x09), 0x67, VECTOR_NP, SEL_NEW},
-    {"absent, gate", TASK_SWITCH_GATE, INT_DE, SEL_NEW, SYSTEM(NEW, 0x67, 0x09), 0x67, VECTOR_NP, SEL_NEW | 1},
+    {"absent, gate", TASK_SWITCH_GATE, INT_DE, SEL_NEW, SYSTEM(NEW, 0x67, 0x09), 0x67, VECTOR_NP,
+     SEL_NEW | 1},
     {"short", TASK_SWITCH_JMP, 0, SEL_NEW, SYSTEM(NEW, 0x66, 0x89), 0x67, VECTOR_TS, SEL_NEW},
     {"short 16", TASK_SWITCH_JMP, 0, SEL_NEW, SYSTEM(NEW, 0x2a, 0x81), 0x67, VECTOR_TS, SEL_NEW},
-    {"short, INT1", TASK_SWITCH_GATE, INT_1, SEL_NEW, SYSTEM(NEW, 0x2b, 0x89), 0x67, VECTOR_TS, SEL_NEW | 1},
-    {"short, INT3", TASK_SWITCH_GATE, INT_3, SEL_NEW, SYSTEM(NEW, 0x2b, 0x89), 0x67, VECTOR_TS, SEL_NEW},
+    {"short, INT1", TASK_SWITCH_GATE, INT_1, SEL_NEW, SYSTEM(NEW, 0x2b, 0x89), 0x67, VECTOR_TS,
+     SEL_NEW | 1},
+    {"short, INT3", TASK_SWITCH_GATE, INT_3, SEL_NEW, SYSTEM(NEW, 0x2b, 0x89), 0x67, VECTOR_TS,
+     SEL_NEW},
     {"old one short", TASK_SWITCH_JMP, 0, SEL_NEW, KEEP, 0x5e, VECTOR_TS, SEL_OLD},
 };
 
@@ -484,6 +489,15 @@ static void segments_of_other_kinds(void **unused)
     assert_int_equal(state.segment[SEG_FS].ar, 0xc09f);
     assert_int_equal(state.paging.cpl, 3);
     assert_true(enters());
+}
+
+static void a_data_segment_above_cpl(void **unused)
+{
+    (void)unused;
+    put16(NEW + 0x4c, SEL_CODE3);
+    put16(NEW + 0x50, SEL_DATA3);
+    go(TASK_SWITCH_JMP, 0);
+    want_fault(true, VECTOR_TS, SEL_DATA); /* RPL 0 does not help */
 }
 
 static void a_task_without_ldt(void **unused)
@@ -724,6 +738,41 @@ static void page_faults_of_the_new_task(void **unused)
     assert_int_equal(result.fault.address, 0x8ffc);
 }
 
+/* CS's accessed flag can't be written: SS is not loaded either. */
+static void code_and_stack_come_together(void **unused)
+{
+    (void)unused;
+    use_paging();
+    fake_put64(LDT, FLAT(0x9a));
+    put16(NEW + 0x4c, SEL_IN_LDT);
+    set_page(ROOT2, LDT, 5);
+    go(TASK_SWITCH_JMP, 0);
+    want_fault(true, VECTOR_PF, 3);
+    assert_int_equal(result.fault.address, LDT + 5);
+    assert_true(state.segment[SEG_SS].ar & AR_UNUSABLE_MASK);
+    assert_true(enters());
+}
+
+/* The push is the new task's own access: its AC counts. */
+static void smap_and_the_push(void **unused)
+{
+    for (u32 ac = 0; ac < 2; ac++) {
+        setup(unused);
+        use_paging();
+        state.paging.cr4 |= CR4_SMAP;
+        for (u32 page = 0x10000; page < 0x30000; page += 0x1000) {
+            set_page(ROOT, page, 3);
+            set_page(ROOT2, page, 3);
+        }
+        fake_put32(NEW + 0x24, ac ? (u32)(RFLAGS_AC | RFLAGS_FIXED) : (u32)RFLAGS_FIXED);
+        go(TASK_SWITCH_GATE, INT_GP);
+        if (ac)
+            want_done();
+        else
+            want_fault(true, VECTOR_PF, 3);
+    }
+}
+
 static void smap_holds_with_ac(void **unused)
 {
     (void)unused;
@@ -866,6 +915,7 @@ int main(void)
         cmocka_unit_test_setup(cet_wants_a_longer_tss, setup),
         cmocka_unit_test_setup(faults_of_the_new_task, setup),
         cmocka_unit_test_setup(segments_of_other_kinds, setup),
+        cmocka_unit_test_setup(a_data_segment_above_cpl, setup),
         cmocka_unit_test_setup(a_task_without_ldt, setup),
         cmocka_unit_test_setup(a_v86_task, setup),
         cmocka_unit_test_setup(an_error_code_is_pushed, setup),
@@ -877,6 +927,8 @@ int main(void)
         cmocka_unit_test_setup(page_faults_of_the_old_task, setup),
         cmocka_unit_test_setup(a_tss_across_pages, setup),
         cmocka_unit_test_setup(page_faults_of_the_new_task, setup),
+        cmocka_unit_test_setup(code_and_stack_come_together, setup),
+        cmocka_unit_test_setup(smap_and_the_push, setup),
         cmocka_unit_test_setup(smap_holds_with_ac, setup),
         cmocka_unit_test_setup(pdptes_change_with_the_task, setup),
         cmocka_unit_test_setup(the_same_cr3_loads_no_pdptes, setup),
