@@ -5,6 +5,7 @@
 #define VMX_BASIC_32BIT_ADDRESSES    BIT64(48)
 #define VMX_BASIC_MEMORY_TYPE(basic) ((u32)((basic) >> 50) & 0xf)
 #define MEMORY_TYPE_WB               6
+#define TME_ACTIVATE_ENABLED         BIT64(1)
 
 /* A bit that must be 1 in one of the VMX capability MSRs. */
 struct requirement {
@@ -29,6 +30,7 @@ struct requirement {
 static const struct requirement requirements[] = {
     {PRIMARY, MAY_BE_1(31), "the primary processor-based control \"activate secondary controls\""},
     {PRIMARY, MAY_BE_1(28), "the primary processor-based control \"use MSR bitmaps\""},
+    {PRIMARY, MAY_BE_1(27), "the primary processor-based control \"monitor trap flag\""},
     {SECONDARY, MAY_BE_1(1), "EPT, the secondary processor-based control \"enable EPT\""},
     {SECONDARY, MAY_BE_1(7), "the secondary processor-based control \"unrestricted guest\""},
     {EPT_VPID, 6, "EPT with a page-walk length of 4"},
@@ -60,6 +62,12 @@ static bool is_intel(const struct cpu_facts *facts)
     return true;
 }
 
+/* Physical-address bits that name a key, if encryption is on: they make aliases of all memory. */
+static u32 tme_key_bits(u64 tme_activate)
+{
+    return tme_activate & TME_ACTIVATE_ENABLED ? tme_activate >> 32 & 0xf : 0;
+}
+
 static bool check_processor(const struct cpu_facts *facts, char *reason)
 {
     if (!is_intel(facts)) {
@@ -75,6 +83,18 @@ static bool check_processor(const struct cpu_facts *facts, char *reason)
         format_string(reason, REASON_MAX,
                       "the processor has no 64-bit mode with 4-level paging "
                       "(CPUID.80000001H:EDX.LM[29] = 0)");
+        return false;
+    }
+    if (!(facts->cpuid_80000001_edx & CPUID_80000001_EDX_NX)) {
+        format_string(reason, REASON_MAX,
+                      "the processor's execute-disable bit is off "
+                      "(CPUID.80000001H:EDX.NX[20] = 0): switch it on in the firmware's setup");
+        return false;
+    }
+    if (tme_key_bits(facts->tme_activate)) {
+        format_string(reason, REASON_MAX,
+                      "memory encryption with several keys (TME-MK) is on: "
+                      "switch it off in the firmware's setup");
         return false;
     }
     if (facts->cr4 & CR4_LA57) {
@@ -142,10 +162,20 @@ static bool check_capabilities(const struct cpu_facts *facts, char *reason)
     return true;
 }
 
+static bool check_true_controls(const struct cpu_facts *facts, char *reason)
+{
+    if (facts->vmx_basic & VMX_BASIC_TRUE_CTLS)
+        return true;
+    format_string(reason, REASON_MAX,
+                  "the processor lacks the true VMX capability MSRs (IA32_VMX_BASIC[55] = 0)");
+    return false;
+}
+
 bool checks_pass(const struct cpu_facts *facts, char reason[REASON_MAX])
 {
     return check_processor(facts, reason) && check_firmware_lock(facts, reason) &&
-           check_basic(facts, reason) && check_capabilities(facts, reason);
+           check_basic(facts, reason) && check_capabilities(facts, reason) &&
+           check_true_controls(facts, reason);
 }
 
 u64 feature_control_for_vmx(u64 value)

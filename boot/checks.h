@@ -8,6 +8,8 @@
 #include "types.h"
 
 #define CPUID_1_ECX_VMX            BIT(5)
+#define CPUID_7_ECX_TME            BIT(13)
+#define CPUID_80000001_EDX_NX      BIT(20)
 #define CPUID_80000001_EDX_PAGE1GB BIT(26)
 #define CPUID_80000001_EDX_LM      BIT(29)
 #define CR4_LA57                   BIT64(12)
@@ -34,6 +36,7 @@ struct cpu_facts {
     u32 cpuid_1_ecx;
     u32 cpuid_80000001_edx;
     u64 cr4;
+    u64 tme_activate;    /* IA32_TME_ACTIVATE */
     u64 feature_control; /* IA32_FEATURE_CONTROL */
     u64 vmx_basic;       /* IA32_VMX_BASIC */
     u64 vmx_misc;        /* IA32_VMX_MISC */

@@ -4,6 +4,7 @@
 
 #define MSR_IA32_FEATURE_CONTROL         0x3a
 #define MSR_IA32_VMX_BASIC               0x480
+#define MSR_IA32_TME_ACTIVATE            0x982
 #define MSR_IA32_VMX_PROCBASED_CTLS      0x482
 #define MSR_IA32_VMX_EXIT_CTLS           0x483
 #define MSR_IA32_VMX_ENTRY_CTLS          0x484
@@ -14,6 +15,7 @@
 #define MSR_IA32_VMX_TRUE_EXIT_CTLS      0x48f
 #define MSR_IA32_VMX_TRUE_ENTRY_CTLS     0x490
 
+#define CPUID_FEATURES          0x7
 #define CPUID_TOPOLOGY          0xb
 #define CPUID_EXTENDED_FEATURES 0x80000001
 
@@ -57,6 +59,13 @@ static u32 extended_features(void)
     return cpuid(CPUID_EXTENDED_FEATURES).edx;
 }
 
+static u64 read_tme_activate(void)
+{
+    if (cpuid(0).eax < CPUID_FEATURES || !(cpuid(CPUID_FEATURES).ecx & CPUID_7_ECX_TME))
+        return 0;
+    return read_msr(MSR_IA32_TME_ACTIVATE);
+}
+
 static void read_vendor(char vendor[13])
 {
     struct cpuid regs = cpuid(0);
@@ -91,6 +100,7 @@ void cpu_read_facts(struct cpu_facts *facts)
     *facts = (struct cpu_facts){.cpuid_1_ecx = cpuid(1).ecx};
     read_vendor(facts->vendor);
     facts->cpuid_80000001_edx = extended_features();
+    facts->tme_activate = read_tme_activate();
     facts->cr4 = read_cr4();
     if (facts->cpuid_1_ecx & CPUID_1_ECX_VMX) {
         facts->feature_control = read_msr(MSR_IA32_FEATURE_CONTROL);

@@ -80,6 +80,9 @@ bool memory_summarize(struct memory_summary *summary)
             summary->ram_bytes += bytes;
         if (is_ram(entry) && end > summary->ram_top)
             summary->ram_top = end;
+        end = entry->PhysicalStart + bytes;
+        if (is_usable_ram(entry) && end <= 4 * SIZE_1G && end > summary->low_ram_top)
+            summary->low_ram_top = end;
     }
     BS->FreePool(map.entries);
     return true;

@@ -6,7 +6,8 @@
 
 struct memory_summary {
     u64 ram_bytes; /* in RAM, without what is reserved */
-    u64 ram_top;   /* as in struct boot_info */
+    u64 ram_top;     /* as in struct boot_info */
+    u64 low_ram_top; /* likewise */
 };
 
 /* False if the firmware does not give out its memory map. */

@@ -91,23 +91,25 @@ void lapic_init_reset(void)
 }
 
 /* L1 may be about to write the low half itself: its high half is put back. */
-static void send_xapic(u32 apic_id, u32 command)
+static bool send_xapic(u32 apic_id, u32 command)
 {
     u32 high = lapic_read(APIC_ICR_HIGH);
 
+    if (!xapic_register(APIC_ICR_LOW) || apic_id > 0xff)
+        return false;
     for (u32 polls = 0; polls < ICR_POLLS && (lapic_read(APIC_ICR_LOW) & ICR_PENDING); polls++)
         pause();
     lapic_write(APIC_ICR_HIGH, apic_id << 24);
     lapic_write(APIC_ICR_LOW, command);
     lapic_write(APIC_ICR_HIGH, high);
+    return true;
 }
 
-void lapic_send(u32 apic_id, u32 mode)
+bool lapic_send(u32 apic_id, u32 mode)
 {
     if (in_x2apic_mode())
-        wrmsr_safe(MSR_X2APIC_ICR, (u64)apic_id << 32 | ICR_ASSERT | mode);
-    else
-        send_xapic(apic_id, ICR_ASSERT | mode);
+        return wrmsr_safe(MSR_X2APIC_ICR, (u64)apic_id << 32 | ICR_ASSERT | mode);
+    return send_xapic(apic_id, ICR_ASSERT | mode);
 }
 
-void lapic_send_others(u32 mode) { lapic_send(0, ICR_ALL_BUT_SELF | mode); }
+bool lapic_send_others(u32 mode) { return lapic_send(0, ICR_ALL_BUT_SELF | mode); }

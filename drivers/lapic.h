@@ -10,11 +10,12 @@
 u32 lapic_read(u32 reg);
 void lapic_write(u32 reg, u32 value);
 
-/* Interprocessor interrupts: delivery modes of the ICR. Waits, within bounds, for the one before. */
+/* Interprocessor interrupts: delivery modes of the ICR. Waits, within bounds, for the one before.
+   False if the APIC cannot send to that ID, or is out of reach. */
 #define LAPIC_NMI 0x400u
 #define LAPIC_INIT 0x500u
-void lapic_send_others(u32 mode);
-void lapic_send(u32 apic_id, u32 mode);
+bool lapic_send_others(u32 mode);
+bool lapic_send(u32 apic_id, u32 mode);
 
 /* The state after INIT, as far as software can make it: the ID and the mode stay. SDM vol. 3,
    "Local APIC State After an INIT Reset". */

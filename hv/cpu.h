@@ -8,6 +8,7 @@
 #include "boot_info.h"
 #include "segments.h"
 #include "types.h"
+#include "../mm/memtype.h"
 #include "vmx.h"
 #include "../vmx/nested.h"
 
@@ -18,7 +19,7 @@ enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R
 enum { IST_NMI = 1, IST_MACHINE_CHECK = 2, IST_DOUBLE_FAULT = 3, IST_COUNT = 3 };
 
 /* L0's reasons to run one instruction of the guest and exit. */
-#define STEP_NMI BIT(0)    /* nmi_waiting can be injected after it */
+#define STEP_EVENT BIT(0)  /* an NMI or INIT can be given to the guest after it */
 #define STEP_HIDDEN BIT(1) /* it reaches hidden memory: hv/hidden.h */
 
 struct cpu {
@@ -41,8 +42,12 @@ struct cpu {
     /* Shared. */
     u64 ept01_epoch;      /* l0.ept01_epoch of this core's last INVEPT */
     bool kicked;          /* another core's L0 sent an INIT to make this one exit */
+    bool started;         /* in VMX operation */
     bool waits_for_sipi;  /* runs nothing, and blocks INIT */
+    bool steps_on_ept01;  /* runs on an EPT with copies of EPT01's entries: hv/hidden.c */
     bool init_pending;    /* an INIT came while L1's VMX operation blocks it */
+
+    struct mtrr_state mtrr; /* as L1 sees them; the hardware's stay as the firmware set them */
 
     struct nested nested;
 

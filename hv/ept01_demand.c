@@ -3,10 +3,14 @@
 #include "insn.h"
 #include "l0.h"
 #include "../drivers/lapic.h"
+#include "../vmx/vmcs02.h"
 
 static bool has_caught_up(const struct cpu *cpu)
 {
-    return __atomic_load_n(&cpu->waits_for_sipi, __ATOMIC_ACQUIRE) ||
+    if (!__atomic_load_n(&cpu->started, __ATOMIC_ACQUIRE) ||
+        __atomic_load_n(&cpu->waits_for_sipi, __ATOMIC_ACQUIRE))
+        return true;
+    return !__atomic_load_n(&cpu->steps_on_ept01, __ATOMIC_ACQUIRE) &&
            __atomic_load_n(&cpu->ept01_epoch, __ATOMIC_ACQUIRE) == l0.ept01_epoch;
 }
 
@@ -15,8 +19,9 @@ static void kick_others(const struct cpu *self)
 {
     for (u32 i = 0; i < cpu_count; i++)
         if (cpus[i] != self && !has_caught_up(cpus[i]) &&
-            !__atomic_exchange_n(&cpus[i]->kicked, true, __ATOMIC_ACQ_REL))
-            lapic_send(cpus[i]->apic_id, LAPIC_INIT);
+            !__atomic_exchange_n(&cpus[i]->kicked, true, __ATOMIC_ACQ_REL) &&
+            !lapic_send(cpus[i]->apic_id, LAPIC_INIT))
+            __atomic_store_n(&cpus[i]->kicked, false, __ATOMIC_RELEASE);
 }
 
 static bool all_have_caught_up(void)
@@ -50,6 +55,8 @@ void ept01_catch_up(struct cpu *cpu)
 
     if (__builtin_expect(cpu->ept01_epoch == epoch, 1))
         return;
-    invept(INVEPT_ALL_CONTEXT, 0);
+    ept02_invalidate_all(&cpu->nested.ept02); /* with an INVEPT of all contexts */
+    if (cpu->in_l2)
+        vmcs02_load_ept(cpu, cpu->nested.current->vmcs12);
     __atomic_store_n(&cpu->ept01_epoch, epoch, __ATOMIC_RELEASE);
 }

@@ -61,9 +61,14 @@ static void handle_l1(struct cpu *cpu, u32 reason)
 {
     u32 basic = reason & EXIT_REASON_BASIC_MASK;
 
-    if (basic >= ARRAY_SIZE(handlers) || !handlers[basic] ||
-        reason & VMX_EXIT_REASONS_FAILED_VMENTRY)
-        panic("unexpected exit %#x of L1, qualification %#lx", reason, vmread(EXIT_QUALIFICATION));
+    if (reason & VMX_EXIT_REASONS_FAILED_VMENTRY || basic == EXIT_REASON_EPT_MISCONFIG)
+        panic("exit %#x of L1, qualification %#lx", reason, vmread(EXIT_QUALIFICATION));
+    /* An instruction newer than this code, which exits whatever the controls say. */
+    if (basic >= ARRAY_SIZE(handlers) || !handlers[basic]) {
+        log_warn_once("deviation: exit %u of L1 is not known and becomes #UD", basic);
+        inject_ud();
+        return;
+    }
     cpu->exits_l1[basic]++;
     handlers[basic](cpu);
 }
@@ -81,14 +86,16 @@ static u64 prepare_resume(struct cpu *cpu)
     return cpu->in_l2 ? l2_launched(cpu) : cpu->launched01;
 }
 
-static void end_steps(struct cpu *cpu)
+static void end_steps(struct cpu *cpu, u32 reason)
 {
-    if (cpu->step & STEP_HIDDEN)
+    /* An instruction of L2 may reach more than one page of hidden memory. */
+    if ((cpu->step & STEP_HIDDEN) && !(cpu->nested.step_count && reason == EXIT_REASON_EPT_VIOLATION))
         hidden_step_end(cpu);
-    if (cpu->step & STEP_NMI) {
-        cpu->step &= ~STEP_NMI;
+    if (cpu->step & STEP_EVENT) {
+        cpu->step &= ~STEP_EVENT;
         vmcs_change(CPU_BASED_VM_EXEC_CONTROL, CPU_BASED_MONITOR_TRAP_FLAG,
-                    cpu->in_l2 && l2_wants_mtf(cpu) ? CPU_BASED_MONITOR_TRAP_FLAG : 0);
+                    cpu->step || (cpu->in_l2 && l2_wants_mtf(cpu)) ? CPU_BASED_MONITOR_TRAP_FLAG
+                                                                   : 0);
     }
 }
 
@@ -99,7 +106,7 @@ u64 exit_handle(struct cpu *cpu)
     if (__builtin_expect(panicking, 0))
         panic_stop_this_core();
     if (__builtin_expect(cpu->step, 0))
-        end_steps(cpu);
+        end_steps(cpu, reason);
     if (cpu->in_l2) {
         l2_exit(cpu, reason);
     } else {

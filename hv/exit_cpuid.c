@@ -8,7 +8,7 @@
 #include "x86.h"
 
 #define SIGNATURE_LEAF 0x40000000u
-#define LAST_HYPERVISOR_LEAF 0x400000ffu
+#define LAST_HYPERVISOR_LEAF 0x4000ffffu
 
 #define LEAF1_ECX_VMX BIT(5)
 #define LEAF1_ECX_SMX BIT(6)
@@ -19,7 +19,15 @@
 #define LEAF7_EBX_PT BIT(25)
 #define LEAF7_ECX_OSPKE BIT(4)
 #define LEAF7_1_EAX_FRED BIT(17)
+#define LEAF7_1_EAX_MSRLIST BIT(27)
+#define LEAF7_1_ECX_MSR_IMM BIT(5)
+#define LEAF7_1_EDX_USER_MSR BIT(15)
+#define LEAF7_2_EDX_UC_LOCK_DISABLE BIT(6)
+#define LEAF7_EDX_ARCH_LBR BIT(19)
 #define LEAF_PT 0x14u
+#define LEAF_ARCH_LBR 0x1cu
+#define LEAF_ARCH_PERFMON 0x23u
+#define LEAF23_EAX_ARCH_PEBS (3u << 4)
 
 /* The bits that follow CR4 show L0's CR4 in VMX root operation: L1's has its own. */
 static u32 follow_cr4(u32 word, u32 bit, u64 cr4_bit)
@@ -42,8 +50,14 @@ static void filter_leaf_7(struct cpuid_result *r, u32 subleaf)
     if (subleaf == 0) {
         r->ebx &= ~LEAF7_EBX_PT; /* would write to physical addresses */
         r->ecx = follow_cr4(r->ecx, LEAF7_ECX_OSPKE, CR4_PKE);
+        r->edx &= ~LEAF7_EDX_ARCH_LBR; /* would go on in L0 */
     } else if (subleaf == 1) {
-        r->eax &= ~LEAF7_1_EAX_FRED;
+        /* Instructions that need VM-execution controls which L0 does not use. */
+        r->eax &= ~(LEAF7_1_EAX_FRED | LEAF7_1_EAX_MSRLIST);
+        r->ecx &= ~LEAF7_1_ECX_MSR_IMM;
+        r->edx &= ~LEAF7_1_EDX_USER_MSR;
+    } else if (subleaf == 2) {
+        r->edx &= ~LEAF7_2_EDX_UC_LOCK_DISABLE;
     }
 }
 
@@ -71,7 +85,12 @@ static struct cpuid_result l1_cpuid(u32 leaf, u32 subleaf)
     case 1: filter_leaf_1(&r); break;
     case 6: r.eax &= ~(LEAF6_EAX_FEEDBACK | LEAF6_EAX_THREAD_DIRECTOR); break;
     case 7: filter_leaf_7(&r, subleaf); break;
-    case LEAF_PT: r = (struct cpuid_result){0}; break;
+    case LEAF_PT:
+    case LEAF_ARCH_LBR: r = (struct cpuid_result){0}; break;
+    case LEAF_ARCH_PERFMON:
+        if (subleaf == 0)
+            r.eax &= ~LEAF23_EAX_ARCH_PEBS;
+        break;
     }
     return r;
 }

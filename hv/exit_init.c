@@ -10,7 +10,6 @@
 #include "x86.h"
 #include "../drivers/lapic.h"
 
-#define CR0_AFTER_INIT (CR0_CD | CR0_NW | CR0_ET)
 #define RESET_CS_SELECTOR 0xf000
 #define RESET_CS_BASE 0xffff0000ull
 #define RESET_RIP 0xfff0
@@ -43,9 +42,11 @@ static void init_segments(void)
 
 static void init_control_registers(void)
 {
-    vmwrite(CR0_READ_SHADOW, CR0_AFTER_INIT);
-    vmwrite(GUEST_CR0, CR0_AFTER_INIT | (l0.hw.cr0_fixed0 & ~(CR0_PE | CR0_PG)));
-    write_cr0(read_cr0() | CR0_CD | CR0_NW); /* VM entry does not load these two */
+    /* CD and NW are not changed by INIT, and not by VM exits: the register has L1's. */
+    u64 cr0 = CR0_ET | (read_cr0() & (CR0_CD | CR0_NW));
+
+    vmwrite(CR0_READ_SHADOW, cr0);
+    vmwrite(GUEST_CR0, cr0 | (l0.hw.cr0_fixed0 & ~(CR0_PE | CR0_PG)));
     write_cr2(0);
     vmwrite(GUEST_CR3, 0);
     vmwrite(CR4_READ_SHADOW, 0);
@@ -77,6 +78,8 @@ void init_reset(struct cpu *cpu)
     bool boot_processor = rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_BSP;
 
     cpu->init_pending = false;
+    cpu->nmi_waiting = false;
+    cpu->nmi_pending = 0;
     init_registers(cpu);
     init_segments();
     init_control_registers();

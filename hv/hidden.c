@@ -7,6 +7,7 @@
 #include "vmcs.h"
 #include "../mm/ept02.h"
 #include "../vmx/l2.h"
+#include "../vmx/vmcs02.h"
 
 /* One EPT for instructions that read hidden memory, one for those that write it. */
 static struct {
@@ -82,7 +83,7 @@ bool hidden_init(void)
         return false;
     l0.ept01_pointer = ept01_eptp(&l0.ept01);
     step_read.hidden_table = uniform_table(l0.ones_page, EPT_READ | EPT_EXEC);
-    step_write.hidden_table = uniform_table(l0.sink_page, EPT_READ | EPT_WRITE);
+    step_write.hidden_table = uniform_table(l0.sink_page, EPT_RWX);
     if (!step_read.hidden_table || !step_write.hidden_table)
         return false;
     step_read.root = sync_root(0, step_read.hidden_table);
@@ -113,6 +114,7 @@ void hidden_step(struct cpu *cpu, u64 gpa, bool write)
 
     count_access(cpu, cpu->in_l2 ? "L2" : "L1", gpa, write);
     spin_lock(&l0.ept01_lock);
+    __atomic_store_n(&cpu->steps_on_ept01, true, __ATOMIC_SEQ_CST);
     sync_root(root, write ? step_write.hidden_table : step_read.hidden_table);
     spin_unlock(&l0.ept01_lock);
     invept(INVEPT_SINGLE_CONTEXT, eptp);
@@ -121,14 +123,28 @@ void hidden_step(struct cpu *cpu, u64 gpa, bool write)
     cpu->step |= STEP_HIDDEN;
 }
 
+/* What L2 reached gets no mapping again. */
+static void unmap_steps(struct cpu *cpu)
+{
+    struct nested *nested = &cpu->nested;
+
+    while (nested->step_count)
+        ept02_unmap(&nested->ept02, vmcs02_ept_key(nested->current->vmcs12),
+                    nested->step_gpa[--nested->step_count]);
+}
+
 void hidden_step_l2(struct cpu *cpu, u64 ngpa, u64 gpa, bool write)
 {
-    u64 leaf = write ? l0.sink_page | EPT_READ | EPT_WRITE : l0.ones_page | EPT_READ | EPT_EXEC;
+    u64 leaf = write ? l0.sink_page | EPT_RWX : l0.ones_page | EPT_READ | EPT_EXEC;
+
+    struct nested *nested = &cpu->nested;
 
     count_access(cpu, "L2", gpa, write);
-    ept02_map(&cpu->nested.ept02, cpu->nested.current->vmcs12->ept_pointer, ngpa,
+    if (nested->step_count == STEP_PAGES)
+        unmap_steps(cpu);
+    ept02_map(&nested->ept02, vmcs02_ept_key(nested->current->vmcs12), ngpa,
               leaf | MT_WB << EPT_MEMORY_TYPE_SHIFT | EPT_IGNORE_PAT, 1);
-    cpu->nested.step_gpa = ngpa;
+    nested->step_gpa[nested->step_count++] = ngpa;
     monitor_trap_flag(true);
     cpu->step |= STEP_HIDDEN;
 }
@@ -136,13 +152,11 @@ void hidden_step_l2(struct cpu *cpu, u64 ngpa, u64 gpa, bool write)
 void hidden_step_end(struct cpu *cpu)
 {
     cpu->step &= ~STEP_HIDDEN;
-    if (cpu->nested.step_gpa != NO_ADDRESS) {
-        ept02_unmap(&cpu->nested.ept02, cpu->nested.current->vmcs12->ept_pointer,
-                    cpu->nested.step_gpa);
-        cpu->nested.step_gpa = NO_ADDRESS;
-    } else {
+    if (cpu->nested.step_count)
+        unmap_steps(cpu);
+    else
         vmwrite(EPT_POINTER, l0.ept01_pointer);
-    }
+    __atomic_store_n(&cpu->steps_on_ept01, false, __ATOMIC_RELEASE);
     memset(pool_va(l0.sink_page), 0xff, PAGE_SIZE);
     monitor_trap_flag(cpu->step || (cpu->in_l2 && l2_wants_mtf(cpu)));
 }

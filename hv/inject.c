@@ -10,7 +10,10 @@
    vol. 3, "Instruction-Breakpoint Exception Condition". */
 void inject_fault(u32 vector)
 {
-    vmcs_change(GUEST_RFLAGS, RFLAGS_RF, RFLAGS_RF);
+    u32 number = vector & INTR_INFO_VECTOR_MASK;
+
+    if (number != VECTOR_DB && number != VECTOR_DF)
+        vmcs_change(GUEST_RFLAGS, RFLAGS_RF, RFLAGS_RF);
     vmwrite(VM_ENTRY_INTR_INFO_FIELD, INTR_INFO_VALID_MASK | INTR_TYPE_EXCEPTION | vector);
 }
 
@@ -38,6 +41,7 @@ void skip_instruction(void)
     u64 rip = vmread(GUEST_RIP);
     u64 next = rip + vmread(VM_EXIT_INSTRUCTION_LEN);
     u64 blocking = vmread(GUEST_INTERRUPTIBILITY_INFO);
+    u64 rflags = vmread(GUEST_RFLAGS);
 
     if ((rip ^ next) >> 32 && !guest_in_64bit_code())
         next = (u32)next;
@@ -45,7 +49,9 @@ void skip_instruction(void)
     if (blocking & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS))
         vmwrite(GUEST_INTERRUPTIBILITY_INFO,
                 blocking & ~(u64)(INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
-    if ((vmread(GUEST_RFLAGS) & RFLAGS_TF) && !(vmread(GUEST_IA32_DEBUGCTL) & DEBUGCTL_BTF))
+    if (rflags & RFLAGS_RF)
+        vmwrite(GUEST_RFLAGS, rflags & ~RFLAGS_RF);
+    if ((rflags & RFLAGS_TF) && !(vmread(GUEST_IA32_DEBUGCTL) & DEBUGCTL_BTF))
         vmwrite(GUEST_PENDING_DBG_EXCEPTIONS,
                 vmread(GUEST_PENDING_DBG_EXCEPTIONS) | PENDING_DEBUG_BS);
 }
@@ -97,5 +103,5 @@ void inject_waiting_nmi(struct cpu *cpu)
     /* One instruction (or the delivery of the event) later there is another chance. */
     vmcs_change(CPU_BASED_VM_EXEC_CONTROL, CPU_BASED_MONITOR_TRAP_FLAG,
                 CPU_BASED_MONITOR_TRAP_FLAG);
-    cpu->step |= STEP_NMI;
+    cpu->step |= STEP_EVENT;
 }

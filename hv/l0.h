@@ -35,7 +35,6 @@ struct l0 {
     u64 sink_page;          /* of a page that takes what is written to hidden memory */
     bool has_vpid;
     bool has_shadowing;
-    bool has_mtf;
     bool has_1g;
     u64 hidden_cr4;         /* CR4 bits that L1 may not set: features hidden from it */
 };

@@ -1,5 +1,6 @@
 #include "msr.h"
 
+#include "cpu.h"
 #include "insn.h"
 #include "l0.h"
 #include "log.h"
@@ -11,6 +12,9 @@
 #define MSR_BITMAP_RANGE 0x2000u
 #define MSR_BITMAP_WRITE 2048u /* bytes from a read bitmap to its write bitmap */
 
+/* Bases and masks: as many pairs as IA32_MTRRCAP can count that this knows of. */
+#define MTRR_VARIABLE_LAST (MSR_IA32_MTRR_PHYSBASE0 + 2 * MTRR_VARIABLE_MAX - 1)
+
 #define CATCH_READ BIT(0)
 #define CATCH_WRITE BIT(1)
 #define CATCH_BOTH (CATCH_READ | CATCH_WRITE)
@@ -19,20 +23,27 @@
 static const struct {
     u32 first, last, catch;
 } owned[] = {
-    {MSR_IA32_APIC_BASE, MSR_IA32_APIC_BASE, CATCH_WRITE},   /* could be put over L0's memory */
+    {MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, CATCH_BOTH}, /* physical addresses: see below */
+    {MSR_IA32_APIC_BASE, MSR_IA32_APIC_BASE, CATCH_WRITE}, /* could be put over L0's memory */
+    {MSR_MEMORY_CTRL, MSR_MEMORY_CTRL, CATCH_WRITE},       /* could make L0's locks fault */
     {MSR_IA32_FEATURE_CONTROL, MSR_IA32_FEATURE_CONTROL, CATCH_BOTH}, /* nested=off */
     {MSR_IA32_BIOS_UPDT_TRIG, MSR_IA32_BIOS_UPDT_TRIG, CATCH_WRITE},
     {MSR_IA32_SMM_MONITOR_CTL, MSR_IA32_SMM_MONITOR_CTL, CATCH_BOTH}, /* dual-monitor treatment */
-    {MSR_IA32_MISC_ENABLE, MSR_IA32_MISC_ENABLE, CATCH_BOTH},         /* XD, which L0 uses */
-    {MSR_IA32_MTRR_PHYSBASE0, 0x21f, CATCH_WRITE},                    /* EPT's memory types */
-    {MSR_IA32_MTRR_FIX64K_00000, MSR_IA32_MTRR_FIX64K_00000, CATCH_WRITE},
-    {MSR_IA32_MTRR_FIX16K_80000, MSR_IA32_MTRR_FIX16K_A0000, CATCH_WRITE},
-    {MSR_IA32_MTRR_FIX4K_C0000, MSR_IA32_MTRR_FIX4K_F8000, CATCH_WRITE},
-    {MSR_IA32_MTRR_DEF_TYPE, MSR_IA32_MTRR_DEF_TYPE, CATCH_WRITE},
-    {MSR_IA32_PEBS_ENABLE, MSR_IA32_PEBS_ENABLE, CATCH_BOTH}, /* would write by L0's page tables */
+    {MSR_IA32_CORE_CAPABILITIES, MSR_IA32_CORE_CAPABILITIES, CATCH_READ},
+    {MSR_IA32_MISC_ENABLE, MSR_IA32_MISC_ENABLE, CATCH_BOTH}, /* XD, which L0 uses */
+    {MSR_IA32_MTRR_PHYSBASE0, MTRR_VARIABLE_LAST, CATCH_BOTH},  /* L1's EPT has the types */
+    {MSR_IA32_MTRR_FIX64K_00000, MSR_IA32_MTRR_FIX64K_00000, CATCH_BOTH},
+    {MSR_IA32_MTRR_FIX16K_80000, MSR_IA32_MTRR_FIX16K_A0000, CATCH_BOTH},
+    {MSR_IA32_MTRR_FIX4K_C0000, MSR_IA32_MTRR_FIX4K_F8000, CATCH_BOTH},
+    {MSR_IA32_MTRR_DEF_TYPE, MSR_IA32_MTRR_DEF_TYPE, CATCH_BOTH},
+    /* PEBS would write by L0's page tables while L0 runs. */
+    {MSR_IA32_PEBS_ENABLE, MSR_IA32_PEBS_ENABLE, CATCH_BOTH},
+    {MSR_IA32_PEBS_BASE, MSR_IA32_PEBS_INDEX, CATCH_BOTH},
     {MSR_IA32_VMX_BASIC, MSR_IA32_VMX_EXIT_CTLS2, CATCH_BOTH},
     {MSR_IA32_RTIT_OUTPUT_BASE, MSR_IA32_RTIT_ADDR3_B, CATCH_BOTH}, /* physical addresses */
-    {MSR_IA32_HW_FEEDBACK_PTR, MSR_IA32_HW_FEEDBACK_CONFIG, CATCH_WRITE}, /* physical address */
+    {MSR_IA32_TME_CAPABILITY, MSR_IA32_TME_ACTIVATE, CATCH_WRITE},  /* aliases of L0's memory */
+    {MSR_IA32_LBR_CTL, MSR_IA32_LBR_DEPTH, CATCH_BOTH},             /* would record L0's branches */
+    {MSR_IA32_HW_FEEDBACK_PTR, MSR_IA32_HW_FEEDBACK_CONFIG, CATCH_BOTH}, /* physical address */
 };
 
 void msr_fill_bitmap(u8 *bitmap)
@@ -69,94 +80,137 @@ static bool read_vmx_capability(u32 msr, u64 *value)
     return true;
 }
 
-bool msr_read(u32 msr, u64 *value)
+/* L1's own MTRRs, if msr is one of this processor's, else NULL. */
+static u64 *l1_mtrr(u32 msr) { return memtype_msr(&this_cpu()->mtrr, msr); }
+
+static bool is_mtrr(u32 msr)
+{
+    return (msr >= MSR_IA32_MTRR_PHYSBASE0 && msr <= MTRR_VARIABLE_LAST) ||
+           (msr >= MSR_IA32_MTRR_FIX64K_00000 && msr <= MSR_IA32_MTRR_FIX4K_F8000) ||
+           msr == MSR_IA32_MTRR_DEF_TYPE;
+}
+
+/*
+ * MSRs of a hypervisor below Plastron, such as KVM's clocks: they take physical addresses, and it
+ * knows nothing of what is hidden from L1. Its CPUID leaves are not L1's either.
+ */
+static bool is_hypervisor_msr(u32 msr)
+{
+    bool paravirtual = msr >> 28 == 4 || msr == MSR_KVM_WALL_CLOCK || msr == MSR_KVM_SYSTEM_TIME;
+
+    return paravirtual && (cpuid(1, 0).ecx & BIT(31));
+}
+
+/* Belongs to a feature that is hidden from L1: the processor says #GP where it is missing. */
+static bool is_hidden(u32 msr)
 {
     switch (msr) {
-    case MSR_IA32_FEATURE_CONTROL:
-        *value = rdmsr(msr) & ~FEATURE_CONTROL_VMXON_IN_SMX;
-        if (!l0.boot.config.nested)
-            *value &= ~FEATURE_CONTROL_VMXON_ENABLED;
-        return true;
-    case MSR_IA32_MISC_ENABLE:
-        if (!rdmsr_safe(msr, value))
-            return false;
-        *value |= MISC_ENABLE_PEBS_UNAVAILABLE;
-        return true;
-    case MSR_IA32_VMX_BASIC ... MSR_IA32_VMX_EXIT_CTLS2:
-        return read_vmx_capability(msr, value);
     case MSR_IA32_SMM_MONITOR_CTL:
     case MSR_IA32_PEBS_ENABLE:
+    case MSR_IA32_PEBS_BASE ... MSR_IA32_PEBS_INDEX:
     case MSR_IA32_RTIT_OUTPUT_BASE ... MSR_IA32_RTIT_ADDR3_B:
-        return false; /* their features are hidden */
-    default:
-        return rdmsr_safe(msr, value);
+    case MSR_IA32_LBR_CTL ... MSR_IA32_LBR_DEPTH:
+    case MSR_IA32_HW_FEEDBACK_PTR ... MSR_IA32_HW_FEEDBACK_CONFIG: return true;
+    default: return is_hypervisor_msr(msr);
     }
 }
 
+static bool read_masked(u32 msr, u64 clear, u64 set, u64 *value)
+{
+    if (!rdmsr_safe(msr, value))
+        return false;
+    *value = (*value & ~clear) | set;
+    return true;
+}
+
+bool msr_read(u32 msr, u64 *value)
+{
+    if (is_hidden(msr))
+        return false;
+    if (is_mtrr(msr) && l1_mtrr(msr)) {
+        *value = *l1_mtrr(msr);
+        return true;
+    }
+    switch (msr) {
+    case MSR_IA32_FEATURE_CONTROL:
+        return read_masked(msr,
+                           FEATURE_CONTROL_VMXON_IN_SMX |
+                               (l0.boot.config.nested ? 0 : FEATURE_CONTROL_VMXON_ENABLED),
+                           0, value);
+    case MSR_IA32_CORE_CAPABILITIES:
+        return read_masked(msr, CORE_CAPABILITIES_UC_LOCK_DISABLE, 0, value);
+    case MSR_IA32_MISC_ENABLE: return read_masked(msr, 0, MISC_ENABLE_PEBS_UNAVAILABLE, value);
+    case MSR_IA32_VMX_BASIC ... MSR_IA32_VMX_EXIT_CTLS2: return read_vmx_capability(msr, value);
+    default: return rdmsr_safe(msr, value);
+    }
+}
+
+/*
+ * L1's MTRRs decide the types of its EPT, as they would without one. The processor's own are left
+ * alone: with EPT they act on L0's accesses only. EPT01 follows the core that wrote last; an OS
+ * keeps them alike on all.
+ */
 static bool write_mtrr(u32 msr, u64 value)
 {
-    u64 *slot = memtype_msr(&l0.mtrr, msr);
+    u64 *own = l1_mtrr(msr), *shared = memtype_msr(&l0.mtrr, msr);
 
-    if (!slot || !memtype_write_valid(msr, value, &l0.mtrr, l0.hw.physical_bits) ||
-        !wrmsr_safe(msr, value))
+    if (!memtype_write_valid(msr, value, &this_cpu()->mtrr, l0.hw.physical_bits))
         return false;
-    if (*slot == value)
-        return true;
+    *own = value;
     spin_lock(&l0.ept01_lock);
-    *slot = value;
-    if (!ept01_retype(&l0.ept01))
-        log_warn_once("no memory left to split EPT pages for an MTRR write (%#x = %#lx)", msr, value);
-    l0.ept01_epoch++;
+    if (shared && *shared != value) {
+        *shared = value;
+        if (!ept01_retype(&l0.ept01))
+            log_warn_once("no memory left to split EPT pages for an MTRR write (%#x = %#lx)", msr,
+                          value);
+        __atomic_add_fetch(&l0.ept01_epoch, 1, __ATOMIC_RELEASE);
+    }
     spin_unlock(&l0.ept01_lock);
     return true;
 }
 
-/* The page that the local APIC or the hardware feedback interface is to use. */
-static bool write_physical_pointer(u32 msr, u64 value)
+static bool write_apic_base(u64 value)
 {
-    u64 page = value & PTE_ADDR & ((1ull << l0.hw.physical_bits) - 1);
+    u64 page = value & PTE_ADDR & (BIT64(l0.hw.physical_bits) - 1);
 
     if (phys_is_hidden(page, PAGE_SIZE)) {
-        log_warn_once("refused: WRMSR %#x = %#lx points at memory hidden from L1", msr, value);
+        log_warn_once("refused: WRMSR IA32_APIC_BASE = %#lx points at hidden memory", value);
         return false;
     }
-    return wrmsr_safe(msr, value);
+    return wrmsr_safe(MSR_IA32_APIC_BASE, value);
 }
 
 static bool write_misc_enable(u64 value)
 {
+    u64 now;
+
+    if (!rdmsr_safe(MSR_IA32_MISC_ENABLE, &now))
+        return false;
     if (value & MISC_ENABLE_XD_DISABLE) {
         log_warn_once("deviation: L1 may not disable XD (IA32_MISC_ENABLE[34]); the bit stays 0");
         value &= ~MISC_ENABLE_XD_DISABLE;
     }
-    return wrmsr_safe(MSR_IA32_MISC_ENABLE, value);
+    /* Read-only, and shown set to L1. */
+    value &= ~MISC_ENABLE_PEBS_UNAVAILABLE;
+    return wrmsr_safe(MSR_IA32_MISC_ENABLE, value | (now & MISC_ENABLE_PEBS_UNAVAILABLE));
 }
 
 bool msr_write(u32 msr, u64 value)
 {
+    if (is_hidden(msr))
+        return false;
+    if (is_mtrr(msr) && l1_mtrr(msr))
+        return write_mtrr(msr, value);
     switch (msr) {
-    case MSR_IA32_FEATURE_CONTROL:
-        return false; /* locked on every core before L1 ran */
-    case MSR_IA32_APIC_BASE:
-    case MSR_IA32_HW_FEEDBACK_PTR:
-        return write_physical_pointer(msr, value);
+    case MSR_IA32_FEATURE_CONTROL: return false; /* locked on every core before L1 ran */
+    case MSR_IA32_TME_CAPABILITY ... MSR_IA32_TME_ACTIVATE:
+    case MSR_IA32_VMX_BASIC ... MSR_IA32_VMX_EXIT_CTLS2: return false;
+    case MSR_IA32_APIC_BASE: return write_apic_base(value);
+    case MSR_MEMORY_CTRL: return !(value & MEMORY_CTRL_UC_LOCK_DISABLE) && wrmsr_safe(msr, value);
+    case MSR_IA32_MISC_ENABLE: return write_misc_enable(value);
     case MSR_IA32_BIOS_UPDT_TRIG:
         log_warn_once("deviation: a microcode update by L1 is ignored; let the firmware load it");
         return true;
-    case MSR_IA32_MISC_ENABLE:
-        return write_misc_enable(value);
-    case MSR_IA32_MTRR_PHYSBASE0 ... 0x21f:
-    case MSR_IA32_MTRR_FIX64K_00000:
-    case MSR_IA32_MTRR_FIX16K_80000 ... MSR_IA32_MTRR_FIX16K_A0000:
-    case MSR_IA32_MTRR_FIX4K_C0000 ... MSR_IA32_MTRR_FIX4K_F8000:
-    case MSR_IA32_MTRR_DEF_TYPE:
-        return write_mtrr(msr, value);
-    case MSR_IA32_VMX_BASIC ... MSR_IA32_VMX_EXIT_CTLS2:
-    case MSR_IA32_SMM_MONITOR_CTL:
-    case MSR_IA32_PEBS_ENABLE:
-    case MSR_IA32_RTIT_OUTPUT_BASE ... MSR_IA32_RTIT_ADDR3_B:
-        return false;
-    default:
-        return wrmsr_safe(msr, value);
+    default: return wrmsr_safe(msr, value);
     }
 }

@@ -54,6 +54,8 @@ static u64 perf_global_reserved(void)
     return ~((BIT64(general) - 1) | (BIT64(fixed) - 1) << 32);
 }
 
+#define LEAF7_1_EAX_LAM BIT(26)
+
 static void read_capabilities(struct vmx_caps *caps)
 {
     memset(caps, 0, sizeof(*caps));
@@ -77,6 +79,8 @@ static void read_capabilities(struct vmx_caps *caps)
     caps->physical_bits = cpuid(0x80000008, 0).eax & 0xff;
     caps->linear_bits = cpuid(0x80000008, 0).eax >> 8 & 0xff;
     caps->cr3_reserved = ~0ull << caps->physical_bits;
+    if (cpuid(7, 1).eax & LEAF7_1_EAX_LAM)
+        caps->cr3_reserved &= ~(CR3_LAM_U48 | CR3_LAM_U57);
     caps->perf_global_reserved = perf_global_reserved();
 }
 
@@ -155,7 +159,6 @@ static bool prepare_cpu(u32 index)
     segments_init(&cpu->descriptors);
     cpu->vmcs01_pa = vmcs_region(pa, false);
     pa += PAGE_SIZE;
-    cpu->nested.step_gpa = NO_ADDRESS;
     for (u32 i = 0; i < VMCS02_SLOTS; i++) {
         struct vmcs02 *slot = &cpu->nested.slots[i];
 
@@ -199,7 +202,6 @@ enum l0_error start_shared(const struct l0_call *call)
                   (l0.hw.ept_vpid & VPID_CAP_SINGLE) && (l0.hw.ept_vpid & VPID_CAP_ALL);
     l0.has_shadowing = may_be_one(l0.hw.proc2, SECONDARY_EXEC_SHADOW_VMCS) &&
                        (l0.hw.misc & VMX_MISC_VMWRITE_ANY);
-    l0.has_mtf = may_be_one(l0.hw.true_proc, CPU_BASED_MONITOR_TRAP_FLAG);
 
     if (!build_page_tables())
         return L0_NO_MEMORY;
@@ -289,6 +291,9 @@ enum l0_error start_cpu(const struct l0_call *loader_call)
     /* What another core's run left in translation caches, from before a warm restart, is gone. */
     invept(INVEPT_ALL_CONTEXT, 0);
     vmcs01_init(cpu, &call, &segments, cr0, cr4, efer);
+    wrmsr(MSR_IA32_DEBUGCTL, 0);
+    read_mtrrs(&cpu->mtrr);
+    __atomic_store_n(&cpu->started, true, __ATOMIC_SEQ_CST);
     if (__atomic_add_fetch(&cores_started, 1, __ATOMIC_SEQ_CST) == cpu_count)
         print_banner();
     vm_launch(cpu->stack_top);

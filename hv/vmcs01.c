@@ -59,7 +59,7 @@ static bool init_shadow_bitmaps(void)
 bool vmcs01_init_shared(void)
 {
     compute_controls(&l0.controls);
-    l0.hidden_cr4 = CR4_SMXE | CR4_FRED;
+    l0.hidden_cr4 = HIDDEN_CR4;
     l0.msr_bitmap01 = pool_alloc(&l0.pool);
     if (!l0.msr_bitmap01)
         return false;
@@ -97,6 +97,8 @@ void vmcs_init_host(struct cpu *cpu)
     vmwrite(VM_ENTRY_MSR_LOAD_COUNT, 0);
     if (l0.controls.proc2 & SECONDARY_EXEC_XSAVES)
         vmwrite(XSS_EXIT_BITMAP, 0);
+    if (l0.controls.proc2 & SECONDARY_EXEC_PCONFIG)
+        vmwrite(PCONFIG_EXITING_BITMAP, 0);
 }
 
 static void init_controls(void)

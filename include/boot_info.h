@@ -29,6 +29,7 @@ struct boot_info {
     u64 region_size; /* bytes, a multiple of PAGE_SIZE; see l0_region_size() */
     u64 image_size;  /* bytes at region_base taken by L0's segments, page-aligned; rest is free */
     u64 ram_top;     /* first physical address above all RAM, at least 4 GiB, 1-GiB-aligned */
+    u64 low_ram_top; /* the end of the RAM below 4 GiB: what lies from there to 4 GiB is devices */
     u64 acpi_rsdp;   /* physical address, 0 if unknown */
     u64 shadow_bytes_per_cpu; /* of the region's end, for shadow page tables; page-aligned */
     u32 cpu_count;            /* cores that will call L0 */

@@ -156,7 +156,8 @@
 /* Fields that L0 uses in its own VMCSs and never offers to L1. */
 #define VMCS_L0_FIELDS(X)                                                                          \
     X(VMREAD_BITMAP, 0x2026)                                                                       \
-    X(VMWRITE_BITMAP, 0x2028)
+    X(VMWRITE_BITMAP, 0x2028)                                                                      \
+    X(PCONFIG_EXITING_BITMAP, 0x203e)
 
 enum vmcs_field {
 #define X(name, encoding, member, needs) name = encoding,

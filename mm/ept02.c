@@ -165,6 +165,40 @@ void ept02_unmap(struct ept02 *ept, u64 eptp12, u64 ngpa)
     invept(INVEPT_SINGLE_CONTEXT, hardware_eptp(tree->root));
 }
 
+static bool is_identity(u64 key) { return (key & EPTP_MEMORY_TYPE) == EPT02_IDENTITY; }
+
+static u64 page_size(u32 level) { return 1ull << (PAGE_SHIFT + 9 * (level - 1)); }
+
+/* What an EPT12 would say that allows all, has EPT01's types and pages, and 4-KiB pages around the
+   APIC-access page. */
+static void identity_walk(u64 key, u64 ngpa, struct ept12_translation *walk)
+{
+    u64 apic_page = key & EPT_ADDR;
+    u64 entry = 0;
+    u32 level = 1;
+
+    if (!ept01_lookup(&l0.ept01, ngpa, &entry, &level))
+        level = 1;
+    while (level > 1 && align_down(ngpa, page_size(level)) == align_down(apic_page, page_size(level)))
+        level--;
+    *walk = (struct ept12_translation){
+        .gpa = align_down(ngpa, page_size(level)),
+        .level = level,
+        .size_shift = PAGE_SHIFT + 9 * (level - 1),
+        .rights = EPT_RWX,
+        .memory_type = (u32)(entry >> EPT_MEMORY_TYPE_SHIFT & 7),
+    };
+}
+
+static enum ept12_result walk_ept12(u64 key, u64 ngpa, const struct ept12_caps *caps,
+                                    struct ept12_translation *walk)
+{
+    if (!is_identity(key))
+        return ept12_walk(key, ngpa, caps, walk);
+    identity_walk(key, ngpa, walk);
+    return EPT12_TRANSLATED;
+}
+
 enum ept02_result ept02_fill(struct ept02 *ept, u64 eptp12, u64 ngpa, u64 access,
                              struct ept12_translation *walk)
 {
@@ -177,7 +211,7 @@ enum ept02_result ept02_fill(struct ept02 *ept, u64 eptp12, u64 ngpa, u64 access
     u64 entry, leaf;
     u32 ept01_level, level;
 
-    switch (ept12_walk(eptp12, ngpa, &caps, walk)) {
+    switch (walk_ept12(eptp12, ngpa, &caps, walk)) {
     case EPT12_TRANSLATED: break;
     case EPT12_VIOLATION: return EPT02_VIOLATION;
     case EPT12_MISCONFIGURED: return EPT02_MISCONFIGURED;

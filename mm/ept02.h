@@ -16,6 +16,13 @@
 
 #define EPT02_TREES 8
 
+/*
+ * The key of a tree is EPTP12, or for an L2 without EPT that has an APIC-access page, that page's
+ * address with this (as an EPTP it would have an invalid memory type): such a tree maps what EPT01
+ * maps, the APIC-access page and its neighbours in 4-KiB pages.
+ */
+#define EPT02_IDENTITY 1ull
+
 struct ept02_tree {
     u64 eptp12;
     u64 root; /* physical address of the top table; 0: the place is free */

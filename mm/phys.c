@@ -17,10 +17,13 @@ bool phys_is_hidden(u64 pa, u64 len)
     return ranges_overlap(pa, len, l0.boot.region_base, l0.boot.region_size);
 }
 
-/* Where L0 reaches a range within a page, NULL if L1 has no memory there. */
+/* Where L0 reaches a range within a page, NULL if L1 has no memory there. A device must not be
+   touched as memory is: the local APIC, for one, breaks at accesses of other than 32 bits. */
 static void *reach(u64 pa, u64 len)
 {
-    if (pa >= l0.boot.ram_top || phys_is_hidden(pa, len))
+    bool device = pa >= l0.boot.low_ram_top && pa < 4 * SIZE_1G;
+
+    if (device || pa >= l0.boot.ram_top || phys_is_hidden(pa, len))
         return NULL;
     return pool_va(pa);
 }

@@ -284,7 +284,7 @@ void capabilities_compute(struct vmx_caps *out, const struct vmx_caps *hw, u64 m
         .cr0_fixed0 = hw->cr0_fixed0,
         .cr0_fixed1 = hw->cr0_fixed1,
         .cr4_fixed0 = hw->cr4_fixed0,
-        .cr4_fixed1 = hw->cr4_fixed1 & ~CR4_SMXE,
+        .cr4_fixed1 = hw->cr4_fixed1 & ~HIDDEN_CR4,
         .ept_vpid = offered_ept_vpid(offered),
         .offered = offered,
         .physical_bits = hw->physical_bits,

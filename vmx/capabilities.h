@@ -8,6 +8,7 @@
 #include "types.h"
 #include "vmcs12.h"
 #include "vmx_features.h"
+#include "x86.h"
 
 /* Low half of a control MSR: bits that must be 1; high half: bits that may be 1. */
 struct vmx_caps {
@@ -25,6 +26,9 @@ struct vmx_caps {
     u64 cr3_reserved;         /* bits that MOV to CR3 refuses in 64-bit mode */
     u64 perf_global_reserved; /* bits that WRMSR to IA32_PERF_GLOBAL_CTRL refuses */
 };
+
+/* CR4 bits that L1 may not set: their features are hidden from it. */
+#define HIDDEN_CR4 (CR4_SMXE | CR4_FRED)
 
 static inline bool caps_offer(const struct vmx_caps *caps, enum feature feature)
 {

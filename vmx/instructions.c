@@ -268,66 +268,83 @@ void exit_vmcall(struct cpu *cpu)
         vm_fail(cpu, VMXERR_VMCALL_IN_ROOT); /* there is no dual-monitor treatment of SMIs */
 }
 
-/* The type and the descriptor of INVEPT and INVVPID; false: a fault is set up. */
-static bool read_invalidation(struct cpu *cpu, u64 *type, struct inv_descriptor *descriptor)
-{
-    struct vmx_operand operand = operand_decode(cpu);
-
-    *type = get_register(cpu, operand.reg2);
-    return operand_read(&operand, descriptor, sizeof(*descriptor));
-}
-
 /* The descriptor's upper half is reserved and, as on the processor, not checked. */
-static enum vm_instruction_error do_invept(struct cpu *cpu, u64 type, u64 eptp12)
+static enum vm_instruction_error do_invept(struct cpu *cpu, u64 type, const struct inv_descriptor *d)
 {
-    if (type == INVEPT_ALL_CONTEXT) {
+    if (type == INVEPT_ALL_CONTEXT)
         ept02_invalidate_all(&cpu->nested.ept02);
-        return VMXERR_NONE;
-    }
-    if (type != INVEPT_SINGLE_CONTEXT || !eptp_valid(eptp12, &l0.caps))
+    else if (eptp_valid(d->context, &l0.caps))
+        ept02_invalidate(&cpu->nested.ept02, d->context);
+    else
         return VMXERR_INVALID_OPERAND_TO_INVEPT_INVVPID;
-    ept02_invalidate(&cpu->nested.ept02, eptp12);
     return VMXERR_NONE;
 }
 
-void exit_invept(struct cpu *cpu)
+static bool invept_type_offered(u64 type)
 {
-    struct inv_descriptor descriptor;
-    u64 type;
-
-    if (cpu->nested.vmxon && !caps_offer(&l0.caps, FEATURE_EPT)) {
-        inject_ud();
-        return;
-    }
-    if (may_execute(cpu) && read_invalidation(cpu, &type, &descriptor))
-        vm_result(cpu, do_invept(cpu, type, descriptor.context));
+    return type == INVEPT_SINGLE_CONTEXT || type == INVEPT_ALL_CONTEXT;
 }
 
 /* L2's VPIDs are the hardware's. */
-static enum vm_instruction_error do_invvpid(u64 type, const struct inv_descriptor *d)
+static enum vm_instruction_error do_invvpid(struct cpu *cpu, u64 type, const struct inv_descriptor *d)
 {
-    bool offered = type == INVVPID_SINGLE_CONTEXT || type == INVVPID_ALL_CONTEXT ||
-                   (type == INVVPID_INDIVIDUAL_ADDRESS &&
-                    caps_offer(&l0.caps, FEATURE_INVVPID_ADDRESS)) ||
-                   (type == INVVPID_SINGLE_RETAINING_GLOBALS &&
-                    caps_offer(&l0.caps, FEATURE_INVVPID_RETAIN_GLOBALS));
-
-    if (!offered || d->context >> 16 || (type != INVVPID_ALL_CONTEXT && !d->context) ||
+    (void)cpu;
+    if (d->context >> 16 || (type != INVVPID_ALL_CONTEXT && !d->context) ||
         (type == INVVPID_INDIVIDUAL_ADDRESS && not_canonical(d->address, l0.caps.linear_bits)))
         return VMXERR_INVALID_OPERAND_TO_INVEPT_INVVPID;
     invvpid(type, (u16)d->context, d->address);
     return VMXERR_NONE;
 }
 
-void exit_invvpid(struct cpu *cpu)
+static bool invvpid_type_offered(u64 type)
 {
+    switch (type) {
+    case INVVPID_SINGLE_CONTEXT:
+    case INVVPID_ALL_CONTEXT: return true;
+    case INVVPID_INDIVIDUAL_ADDRESS: return caps_offer(&l0.caps, FEATURE_INVVPID_ADDRESS);
+    case INVVPID_SINGLE_RETAINING_GLOBALS:
+        return caps_offer(&l0.caps, FEATURE_INVVPID_RETAIN_GLOBALS);
+    default: return false;
+    }
+}
+
+struct invalidation {
+    enum feature feature; /* without which the instruction is #UD */
+    bool (*type_offered)(u64 type);
+    enum vm_instruction_error (*execute)(struct cpu *, u64 type, const struct inv_descriptor *);
+};
+
+/* INVEPT and INVVPID: the type is checked before the descriptor is read. */
+static void invalidate(struct cpu *cpu, const struct invalidation *instruction)
+{
+    struct vmx_operand operand;
     struct inv_descriptor descriptor;
     u64 type;
 
-    if (cpu->nested.vmxon && !caps_offer(&l0.caps, FEATURE_VPID)) {
+    if (cpu->nested.vmxon && !caps_offer(&l0.caps, instruction->feature)) {
         inject_ud();
         return;
     }
-    if (may_execute(cpu) && read_invalidation(cpu, &type, &descriptor))
-        vm_result(cpu, do_invvpid(type, &descriptor));
+    if (!may_execute(cpu))
+        return;
+    operand = operand_decode(cpu);
+    type = get_register(cpu, operand.reg2);
+    if (!instruction->type_offered(type))
+        vm_fail(cpu, VMXERR_INVALID_OPERAND_TO_INVEPT_INVVPID);
+    else if (operand_read(&operand, &descriptor, sizeof(descriptor)))
+        vm_result(cpu, instruction->execute(cpu, type, &descriptor));
+}
+
+void exit_invept(struct cpu *cpu)
+{
+    static const struct invalidation invept = {FEATURE_EPT, invept_type_offered, do_invept};
+
+    invalidate(cpu, &invept);
+}
+
+void exit_invvpid(struct cpu *cpu)
+{
+    static const struct invalidation invvpid = {FEATURE_VPID, invvpid_type_offered, do_invvpid};
+
+    invalidate(cpu, &invvpid);
 }

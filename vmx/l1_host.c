@@ -2,6 +2,7 @@
 
 #include "check.h"
 #include "msr_list.h"
+#include "../hv/exit.h"
 #include "../hv/insn.h"
 #include "../hv/l0.h"
 #include "../hv/log.h"
@@ -23,14 +24,14 @@ static bool host_is_64bit(const struct vmcs12 *vmcs12)
 
 struct l2_leftover l1_host_read_leftover(const struct vmcs12 *vmcs12)
 {
-    bool nmi_exiting = vmcs12->pin_based_vm_exec_control & PIN_BASED_NMI_EXITING;
+    bool virtual_nmis = vmcs12->pin_based_vm_exec_control & PIN_BASED_VIRTUAL_NMIS;
 
     return (struct l2_leftover){
         .efer = vmread(GUEST_IA32_EFER),
         .pat = vmread(GUEST_IA32_PAT),
         .nmi_blocked =
-            !nmi_exiting && (vmread(GUEST_INTERRUPTIBILITY_INFO) & INTERRUPTIBILITY_NMI),
-        .nmi_blocking_is_l2s = !nmi_exiting,
+            !virtual_nmis && (vmread(GUEST_INTERRUPTIBILITY_INFO) & INTERRUPTIBILITY_NMI),
+        .nmi_blocking_is_l2s = !virtual_nmis,
     };
 }
 
@@ -168,5 +169,13 @@ void l1_host_abort(struct cpu *cpu, const struct vmcs02 *slot, enum vmx_abort in
     log_warn_once("core %u: VMX abort %u, L1 has shut the core down", cpu->index, value);
     slot->vmcs12->abort = value;
     phys_write(slot->vmcs12_pa + offsetof(struct vmcs12, abort), &value, sizeof(value));
+    /* L1's state may be half loaded: what of it a VM entry would refuse is made valid. */
+    vmcs_change(GUEST_INTERRUPTIBILITY_INFO, INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS, 0);
+    vmwrite(GUEST_PENDING_DBG_EXCEPTIONS, 0);
+    if (indicator == VMX_ABORT_LOAD_HOST_PDPTE_FAIL)
+        for (u32 i = 0; i < 4; i++)
+            vmwrite(GUEST_PDPTR0 + 2 * i, 0);
+    if (!(l0.hw.misc & VMX_MISC_SHUTDOWN))
+        exit_triple_fault(cpu);
     vmwrite(GUEST_ACTIVITY_STATE, ACTIVITY_SHUTDOWN);
 }

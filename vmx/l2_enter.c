@@ -88,9 +88,6 @@ void l2_enter(struct cpu *cpu, bool launch)
         return;
     }
     flush_shared_vpid(slot->vmcs12);
-    if (cpu->init_pending) {
-        cpu->init_pending = false;
-        slot->vmcs12->launch_state = 1;
-        l2_exit_to_l1(cpu, EXIT_REASON_INIT, 0);
-    }
+    if (cpu->init_pending)
+        l2_pending_init(cpu);
 }

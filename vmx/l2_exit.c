@@ -24,6 +24,13 @@ bool l2_wants_mtf(const struct cpu *cpu)
     return cpu->nested.current->vmcs12->cpu_based_vm_exec_control & CPU_BASED_MONITOR_TRAP_FLAG;
 }
 
+/* L1 injected a pending MTF VM exit; the field is valid until L1 has an exit. */
+static bool mtf_injected(const struct vmcs12 *vmcs12)
+{
+    return (vmcs12->vm_entry_intr_info_field & (INTR_INFO_VALID_MASK | INTR_INFO_INTR_TYPE_MASK)) ==
+           (INTR_INFO_VALID_MASK | INTR_TYPE_OTHER);
+}
+
 /* SDM vol. 3, "Recording VM-Exit Information and Updating VM-Entry Control Fields". */
 static void save_exit_information(struct vmcs12 *vmcs12, u32 reason, u64 qualification)
 {
@@ -55,7 +62,7 @@ static void leave_l2(struct cpu *cpu)
     struct l2_leftover leftover = l1_host_read_leftover(vmcs12);
     bool stored = msr_list_store(vmcs12->vm_exit_msr_store_addr, vmcs12->vm_exit_msr_store_count);
 
-    cpu->nested.mtf_injected = false;
+    vmcs12->launch_state = 1;
     leftover.nmi_blocked |= is_nmi_exit(vmcs12);
     vmcs_switch(cpu->vmcs01_pa);
     cpu->in_l2 = false;
@@ -83,6 +90,7 @@ void l2_exit_event_to_l1(struct cpu *cpu, u32 intr_info, u32 error_code)
     save_exit_information(slot->vmcs12, EXIT_REASON_EXCEPTION_NMI, 0);
     slot->vmcs12->vm_exit_intr_info = intr_info;
     slot->vmcs12->vm_exit_intr_error_code = error_code;
+    slot->vmcs12->idt_vectoring_info_field = 0; /* vmcs02 still has the last exit's */
     leave_l2(cpu);
 }
 
@@ -97,6 +105,8 @@ void l2_entry_failed(struct cpu *cpu, u32 reason, u64 qualification)
         leftover.pat = vmread(GUEST_IA32_PAT);
     } else {
         leftover = l1_host_read_leftover(slot->vmcs12);
+        if (slot->guest_stale)
+            vmcs02_save_rare_guest(slot);
         leftover.nmi_blocking_is_l2s = leftover.nmi_blocked = false;
         vmcs_switch(cpu->vmcs01_pa);
         cpu->in_l2 = false;
@@ -109,6 +119,23 @@ void l2_entry_failed(struct cpu *cpu, u32 reason, u64 qualification)
     slot->guest_stale = false;
     l1_host_load(cpu, slot, &leftover);
     shadow_vmcs_load(cpu, slot);
+}
+
+static void step_over_event(struct cpu *cpu)
+{
+    vmcs_change(CPU_BASED_VM_EXEC_CONTROL, CPU_BASED_MONITOR_TRAP_FLAG,
+                CPU_BASED_MONITOR_TRAP_FLAG);
+    cpu->step |= STEP_EVENT;
+}
+
+void l2_pending_init(struct cpu *cpu)
+{
+    if (vmread(VM_ENTRY_INTR_INFO_FIELD) & INTR_INFO_VALID_MASK) {
+        step_over_event(cpu);
+        return;
+    }
+    cpu->init_pending = false;
+    l2_exit_to_l1(cpu, EXIT_REASON_INIT, 0);
 }
 
 void l2_entry_vmfail(struct cpu *cpu, u64 error)
@@ -124,6 +151,7 @@ void l2_entry_vmfail(struct cpu *cpu, u64 error)
 /* #GP(0) in L2 for an instruction that L0 emulates: L1 may want to see it. */
 static void l2_gp(struct cpu *cpu)
 {
+    vmcs_change(GUEST_RFLAGS, RFLAGS_RF, RFLAGS_RF);
     if (cpu->nested.current->vmcs12->exception_bitmap & BIT(VECTOR_GP))
         l2_exit_event_to_l1(cpu,
                             INTR_INFO_VALID_MASK | INTR_TYPE_EXCEPTION |
@@ -141,6 +169,8 @@ static void handle_msr(struct cpu *cpu, u32 reason)
         l2_exit_to_l1(cpu, reason, vmread(EXIT_QUALIFICATION));
     else if (!(write ? emulate_wrmsr(cpu) : emulate_rdmsr(cpu)))
         l2_gp(cpu);
+    else if (l2_wants_mtf(cpu))
+        l2_exit_to_l1(cpu, EXIT_REASON_MONITOR_TRAP_FLAG, 0);
 }
 
 static void handle_cr(struct cpu *cpu)
@@ -160,14 +190,14 @@ static void handle_ept_violation(struct cpu *cpu)
     const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
     u64 qualification = vmread(EXIT_QUALIFICATION);
     u64 ngpa = vmread(GUEST_PHYSICAL_ADDRESS);
+    u64 key = vmcs02_ept_key(vmcs12);
     struct ept12_translation walk;
 
-    if (!(vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_EPT)) {
+    if (!key) {
         exit_ept_violation(cpu);
         return;
     }
-    switch (ept02_fill(&cpu->nested.ept02, vmcs12->ept_pointer, ngpa, qualification & EPT_RWX,
-                       &walk)) {
+    switch (ept02_fill(&cpu->nested.ept02, key, ngpa, qualification & EPT_RWX, &walk)) {
     case EPT02_VIOLATION:
         qualification &= ~(EPT_RWX << EPT_VIOLATION_RWX_SHIFT);
         qualification |= walk.rights << EPT_VIOLATION_RWX_SHIFT;
@@ -176,11 +206,12 @@ static void handle_ept_violation(struct cpu *cpu)
     case EPT02_MISCONFIGURED:
         l2_exit_to_l1(cpu, EXIT_REASON_EPT_MISCONFIG, 0);
         return;
+    case EPT02_UNMAPPED:
+        if (ept01_demand(cpu, ept12_address(&walk, ngpa)))
+            break;
+        __attribute__((fallthrough));
     case EPT02_HIDDEN:
         hidden_step_l2(cpu, ngpa, ept12_address(&walk, ngpa), qualification & EPT_VIOLATION_WRITE);
-        break;
-    case EPT02_UNMAPPED:
-        ept01_demand(cpu, ept12_address(&walk, ngpa));
         break;
     case EPT02_FILLED: break;
     }
@@ -199,7 +230,6 @@ void l2_exit(struct cpu *cpu, u32 reason)
     if (basic < EXIT_REASON_COUNT)
         cpu->exits_l2[basic]++;
     cpu->nested.current->launched = true;
-    cpu->nested.current->vmcs12->launch_state = 1;
     switch (basic) {
     case EXIT_REASON_MSR_READ:
     case EXIT_REASON_MSR_WRITE: handle_msr(cpu, basic); break;
@@ -211,21 +241,32 @@ void l2_exit(struct cpu *cpu, u32 reason)
             l2_exit_to_l1(cpu, basic, vmread(EXIT_QUALIFICATION));
         break;
     case EXIT_REASON_MONITOR_TRAP_FLAG:
-        if (l2_wants_mtf(cpu) || cpu->nested.mtf_injected)
+        if (l2_wants_mtf(cpu) || mtf_injected(cpu->nested.current->vmcs12))
             l2_exit_to_l1(cpu, basic, vmread(EXIT_QUALIFICATION));
+        else if (cpu->init_pending)
+            l2_pending_init(cpu);
         break;
     default: l2_exit_to_l1(cpu, basic, vmread(EXIT_QUALIFICATION)); break;
     }
 }
 
+/* Without virtual NMIs L2's blocking by NMI is the processor's. */
+static bool l2_blocks_nmi(const struct vmcs12 *vmcs12)
+{
+    return !(vmcs12->pin_based_vm_exec_control & PIN_BASED_VIRTUAL_NMIS) &&
+           (vmread(GUEST_INTERRUPTIBILITY_INFO) & INTERRUPTIBILITY_NMI);
+}
+
 bool l2_nmi_exits(struct cpu *cpu)
 {
-    if (!(cpu->nested.current->vmcs12->pin_based_vm_exec_control & PIN_BASED_NMI_EXITING))
+    const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
+
+    if (!(vmcs12->pin_based_vm_exec_control & PIN_BASED_NMI_EXITING))
         return false;
-    if (vmread(VM_ENTRY_INTR_INFO_FIELD) & INTR_INFO_VALID_MASK) {
-        vmcs_change(CPU_BASED_VM_EXEC_CONTROL, CPU_BASED_MONITOR_TRAP_FLAG,
-                    CPU_BASED_MONITOR_TRAP_FLAG);
-        cpu->step |= STEP_NMI;
+    if (vmread(GUEST_ACTIVITY_STATE) == ACTIVITY_WAIT_FOR_SIPI)
+        return true;
+    if ((vmread(VM_ENTRY_INTR_INFO_FIELD) & INTR_INFO_VALID_MASK) || l2_blocks_nmi(vmcs12)) {
+        step_over_event(cpu);
         return true;
     }
     cpu->nmi_waiting = false;

@@ -54,10 +54,13 @@ static bool load_efer(u64 value)
     return true;
 }
 
+/* LBR, BTF, TR, BTS, BTINT and BTS_OFF_*: every processor has them, and they act at once. */
+#define DEBUGCTL_ACTIVE 0x7c3ull
+
 /* The processor knows best which bits are reserved; L0 itself runs with the register clear. */
 static bool load_debugctl(u64 value)
 {
-    if (!wrmsr_safe(MSR_IA32_DEBUGCTL, value))
+    if (!wrmsr_safe(MSR_IA32_DEBUGCTL, value & ~DEBUGCTL_ACTIVE))
         return false;
     wrmsr(MSR_IA32_DEBUGCTL, 0);
     vmwrite(GUEST_IA32_DEBUGCTL, value);

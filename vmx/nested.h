@@ -10,6 +10,7 @@
 
 #define VMCS02_SLOTS 4
 #define NO_ADDRESS (~0ull)
+#define STEP_PAGES 8 /* that one instruction of L2 reaches, tables and stack included */
 
 /*
  * A vmcs12 that is active on this core, with the vmcs02 that runs it. vmcs12 is L0's private
@@ -36,8 +37,8 @@ struct nested {
     struct vmcs02 slots[VMCS02_SLOTS];
     u64 use_count;
     struct ept02 ept02;
-    bool mtf_injected; /* L1 injected a pending MTF VM exit: the next one is L1's */
-    u64 step_gpa;     /* hidden memory that L2 is stepping over, or NO_ADDRESS */
+    u32 step_count;   /* pages of hidden memory that L2 is stepping over: */
+    u64 step_gpa[STEP_PAGES]; /* their addresses in L2 */
 };
 
 #endif

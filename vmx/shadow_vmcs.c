@@ -4,6 +4,7 @@
 #include "vmcs02.h"
 #include "../hv/insn.h"
 #include "../hv/l0.h"
+#include "../hv/panic.h"
 #include "../hv/vmcs.h"
 
 /* What KVM and Xen read and write in every exit. */
@@ -76,6 +77,14 @@ static void load_fields(const struct vmcs12 *vmcs12, const u16 *fields, u32 coun
             vmwrite(fields[i], vmcs12_get(vmcs12, field_lookup(fields[i]), false));
 }
 
+/* VMREAD and VMWRITE by L1 see the region's data, which a VMCLEAR brings there. */
+static void leave_shadow(const struct cpu *cpu, const struct vmcs02 *slot)
+{
+    if (!vmclear(slot->shadow_pa))
+        panic("VMCLEAR of a shadow VMCS failed");
+    vmcs_switch(cpu->vmcs01_pa);
+}
+
 void shadow_vmcs_load(struct cpu *cpu, const struct vmcs02 *slot)
 {
     if (!l0.has_shadowing)
@@ -83,16 +92,22 @@ void shadow_vmcs_load(struct cpu *cpu, const struct vmcs02 *slot)
     vmcs_switch(slot->shadow_pa);
     load_fields(slot->vmcs12, written, ARRAY_SIZE(written));
     load_fields(slot->vmcs12, only_read, ARRAY_SIZE(only_read));
-    vmcs_switch(cpu->vmcs01_pa);
+    leave_shadow(cpu, slot);
 }
 
 void shadow_vmcs_store(struct cpu *cpu, struct vmcs02 *slot)
 {
+    u32 control = slot->vmcs12->cpu_based_vm_exec_control;
+
     if (!l0.has_shadowing)
         return;
     vmcs_switch(slot->shadow_pa);
     for (u32 i = 0; i < ARRAY_SIZE(written); i++)
         if (field_exists(&l0.caps, written[i]))
             vmcs12_set(slot->vmcs12, field_lookup(written[i]), false, vmread(written[i]));
-    vmcs_switch(cpu->vmcs01_pa);
+    leave_shadow(cpu, slot);
+    /* Addresses and other controls in vmcs02 depend on these. */
+    if ((control ^ slot->vmcs12->cpu_based_vm_exec_control) &
+        (CPU_BASED_USE_IO_BITMAPS | CPU_BASED_TPR_SHADOW | CPU_BASED_ACTIVATE_SECONDARY_CONTROLS))
+        slot->controls_dirty = true;
 }

@@ -42,10 +42,6 @@ static const u16 plain_controls[] = {
     PAGE_FAULT_ERROR_CODE_MASK,
     PAGE_FAULT_ERROR_CODE_MATCH,
     CR3_TARGET_COUNT,
-    CR3_TARGET_VALUE0,
-    CR3_TARGET_VALUE1,
-    CR3_TARGET_VALUE2,
-    CR3_TARGET_VALUE3,
     CR0_GUEST_HOST_MASK,
     PLE_GAP,
     PLE_WINDOW,
@@ -94,10 +90,12 @@ static void copy_out(struct vmcs12 *vmcs12, const u16 *fields, u32 count)
         vmcs12_set(vmcs12, field_lookup(fields[i]), false, vmread(fields[i]));
 }
 
+#define POSTED_INTR_DESC_SIZE 64u
+
 /* A page of L1's that the hardware is to read, or to write. What is hidden from L1 reads as ones
    and takes no writes. */
 static u64 page_to_read(u64 pa) { return phys_is_hidden(pa, PAGE_SIZE) ? l0.ones_page : pa; }
-static u64 page_to_write(u64 pa) { return phys_is_hidden(pa, PAGE_SIZE) ? l0.sink_page : pa; }
+static u64 to_write(u64 pa, u64 size) { return phys_is_hidden(pa, size) ? l0.sink_page : pa; }
 
 static void load_addresses(const struct vmcs12 *vmcs12)
 {
@@ -108,9 +106,10 @@ static void load_addresses(const struct vmcs12 *vmcs12)
         vmwrite(IO_BITMAP_B, page_to_read(vmcs12->io_bitmap_b));
     }
     if (proc & CPU_BASED_TPR_SHADOW)
-        vmwrite(VIRTUAL_APIC_PAGE_ADDR, page_to_write(vmcs12->virtual_apic_page_addr));
+        vmwrite(VIRTUAL_APIC_PAGE_ADDR, to_write(vmcs12->virtual_apic_page_addr, PAGE_SIZE));
     if (vmcs12->pin_based_vm_exec_control & PIN_BASED_POSTED_INTR)
-        vmwrite(POSTED_INTR_DESC_ADDR, page_to_write(vmcs12->posted_intr_desc_addr));
+        vmwrite(POSTED_INTR_DESC_ADDR,
+                to_write(vmcs12->posted_intr_desc_addr, POSTED_INTR_DESC_SIZE));
 }
 
 /* vmcs02's control words but for the primary one, which changes all the time. */
@@ -136,6 +135,9 @@ static void load_controls(struct vmcs02 *slot)
     load_control_words(vmcs12);
     load_addresses(vmcs12);
     copy_in(vmcs12, plain_controls, ARRAY_SIZE(plain_controls));
+    /* A processor need not have more of these fields than it has CR3 targets. */
+    for (u32 i = 0; i < vmcs12->cr3_target_count; i++)
+        vmwrite(CR3_TARGET_VALUE0 + 2 * i, field_get(vmcs12, CR3_TARGET_VALUE0 + 2 * i));
     vmwrite(CR4_GUEST_HOST_MASK, vmcs12->cr4_guest_host_mask | hidden);
     vmwrite(TSC_OFFSET, vmcs12->tsc_offset);
     slot->controls_dirty = false;
@@ -170,24 +172,37 @@ static void load_inherited(const struct vmcs12 *vmcs12, const struct l1_state *l
     vmwrite(VM_ENTRY_CONTROLS, l0.controls.entry | (entry & VM_ENTRY_IA32E_MODE));
 }
 
-static void load_event(struct cpu *cpu, const struct vmcs12 *vmcs12)
+static void load_event(const struct vmcs12 *vmcs12)
 {
     u32 info = vmcs12->vm_entry_intr_info_field;
 
     vmwrite(VM_ENTRY_INTR_INFO_FIELD, info);
     if (!(info & INTR_INFO_VALID_MASK))
         return;
-    cpu->nested.mtf_injected = (info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_OTHER;
     vmwrite(VM_ENTRY_EXCEPTION_ERROR_CODE, vmcs12->vm_entry_exception_error_code);
     vmwrite(VM_ENTRY_INSTRUCTION_LEN, vmcs12->vm_entry_instruction_len);
 }
 
+/*
+ * The APIC-access page works with 4-KiB translations only (SDM vol. 3, "Issues Pertaining to Page
+ * Size and TLB Management"), so an L2 without EPT that has one gets a tree of its own.
+ */
+u64 vmcs02_ept_key(const struct vmcs12 *vmcs12)
+{
+    u32 secondary = vmcs12_secondary(vmcs12);
+
+    if (secondary & SECONDARY_EXEC_ENABLE_EPT)
+        return vmcs12->ept_pointer;
+    if (secondary & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES)
+        return vmcs12->apic_access_addr | EPT02_IDENTITY;
+    return 0;
+}
+
 void vmcs02_load_ept(struct cpu *cpu, const struct vmcs12 *vmcs12)
 {
-    bool ept = vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_EPT;
+    u64 key = vmcs02_ept_key(vmcs12);
 
-    vmwrite(EPT_POINTER, ept ? ept02_pointer(&cpu->nested.ept02, vmcs12->ept_pointer)
-                             : l0.ept01_pointer);
+    vmwrite(EPT_POINTER, key ? ept02_pointer(&cpu->nested.ept02, key) : l0.ept01_pointer);
 }
 
 /* The union of what L0 and L1 want to intercept; all of it if L1 uses no bitmap. */
@@ -222,7 +237,7 @@ static void load_hot(struct cpu *cpu, struct vmcs02 *slot)
         vmwrite(VMX_PREEMPTION_TIMER_VALUE, vmcs12->vmx_preemption_timer_value);
     if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
         vmwrite(GUEST_INTR_STATUS, vmcs12->guest_intr_status);
-    load_event(cpu, vmcs12);
+    load_event(vmcs12);
     vmcs02_load_ept(cpu, vmcs12);
 }
 
@@ -288,7 +303,7 @@ static void save_by_controls(struct vmcs12 *vmcs12)
         vmcs12->vmx_preemption_timer_value = vmread32(VMX_PREEMPTION_TIMER_VALUE);
     if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
         vmcs12->guest_intr_status = (u16)vmread(GUEST_INTR_STATUS);
-    if (caps_offer(&l0.caps, FEATURE_UNRESTRICTED_GUEST))
+    if (l0.caps.misc & VMX_MISC_EFER_LMA)
         vmcs12->vm_entry_controls = (vmcs12->vm_entry_controls & ~VM_ENTRY_IA32E_MODE) |
                                     (efer & EFER_LMA ? VM_ENTRY_IA32E_MODE : 0);
 }

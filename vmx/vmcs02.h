@@ -27,7 +27,10 @@ void vmcs02_load(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l1
 void vmcs02_save(struct vmcs02 *slot);
 void vmcs02_save_rare_guest(struct vmcs02 *slot);
 
-/* The EPT that L2 runs on: EPT02 if L1 gives it an EPT, else EPT01. */
+/* The key of the EPT02 that L2 runs on, see mm/ept02.h; 0: it runs on EPT01. */
+u64 vmcs02_ept_key(const struct vmcs12 *vmcs12);
+
+/* Gives L2 its EPT. */
 void vmcs02_load_ept(struct cpu *cpu, const struct vmcs12 *vmcs12);
 
 #endif

@@ -925,6 +925,8 @@ ROOT "int3", int3
 ROOT "read rcx", mov rax, [rcx]
 ROOT "write rcx", mov [rcx], rax
 ROOT "jmp rcx", call rcx
+ROOT "locked add", lock add dword [rcx], 1
+ROOT "rep movsq", rep movsq
 ROOT "monitor", monitor
 ROOT "invlpg", invlpg [rcx]
 ROOT "invpcid", invpcid rax, [rcx]

@@ -16,8 +16,8 @@ static void parse_word(const char *word)
 {
     if (text_equal(word, "attack"))
         config.attack = true;
-    else if (text_equal(word, "abort"))
-        config.abort = true;
+    else if (text_starts(word, "abort="))
+        config.abort = number(word + 6);
     else if (text_starts(word, "fuzz="))
         config.fuzz = number(word + 5);
     else if (text_starts(word, "seed="))

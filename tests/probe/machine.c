@@ -20,7 +20,7 @@ static struct {
     u64 low, high;
 } idt[256] __attribute__((aligned(16)));
 static u8 ist[2][IST_SIZE] __attribute__((aligned(16)));
-static u64 *window_table;
+static u64 *window_table, *window_pd;
 static u64 *arena_tables;
 static u64 standard_pat, standard_debugctl;
 
@@ -84,8 +84,9 @@ static void set_paging(u64 top)
     u32 used = 0;
     u64 *pml4 = new_table(&used);
     u64 *pdpt = new_table(&used);
-    u64 *window_pdpt = new_table(&used), *window_pd = new_table(&used);
+    u64 *window_pdpt = new_table(&used);
 
+    window_pd = new_table(&used);
     window_table = new_table(&used);
     arena_tables = (u64 *)arena_page(PAGE_TABLES + used);
     used += ARENA_PAGES / 512;
@@ -124,6 +125,13 @@ void window_point(u32 page, u64 physical, u64 entry_flags)
 void window_set(u32 page, u64 entry_flags)
 {
     window_point(page, arena_address(PAGE_WINDOW_DATA + page), entry_flags);
+}
+
+/* The window's page table is somewhere else, until machine_fresh(). */
+void window_table_at(u64 physical)
+{
+    window_pd[WINDOW_BASE >> 21 & 0x1ff] = physical | PTE_P | PTE_W | PTE_U | PTE_A;
+    write_cr3(probe_cr3);
 }
 
 u64 *arena_pte(u32 page) { return &arena_tables[page]; }
@@ -232,6 +240,7 @@ void machine_fresh(void)
     nmis_seen = 0;
     interrupts_seen = 0;
     last_interrupt = 0;
+    window_table_at((u64)window_table);
     for (u32 i = 0; i < WINDOW_PAGES; i++) {
         memset(arena_page(PAGE_WINDOW_DATA + i), 0, PAGE_SIZE);
         window_set(i, PTE_P | PTE_W | PTE_A | PTE_D);

@@ -77,7 +77,7 @@ static void run_rows(void)
         return;
     }
     if (config.abort) {
-        rows_abort();
+        rows_abort(config.abort);
         return;
     }
     rows_machine();

@@ -44,7 +44,7 @@ struct config_words {
     const char *only[16]; /* run only rows whose names start with one of these */
     u32 only_count;
     bool attack; /* the rows that attack L0 instead of the ordinary ones */
-    bool abort;  /* the row that ends in a VMX abort instead of the ordinary ones */
+    u64 abort;   /* the row that ends in this VMX abort instead of the ordinary ones */
     u64 fuzz;    /* so many entries with random state, printed as hashes of blocks */
     u64 single[16]; /* blocks of those, printed entry by entry */
     u32 single_count;
@@ -118,6 +118,7 @@ void machine_fresh(void); /* standard control registers, page tables, no pending
 void window_set(u32 page, u64 entry_flags);
 void window_point(u32 page, u64 physical, u64 entry_flags);
 u64 window_bits(u32 page); /* the entry, without the address */
+void window_table_at(u64 physical);
 u64 *arena_pte(u32 page);
 
 u32 apic_read(u32 reg);
@@ -468,7 +469,7 @@ void rows_ept(void);
 void rows_apic(void);
 void rows_machine(void);
 void rows_attack(void);
-void rows_abort(void);
+void rows_abort(u64 indicator); /* an enum vmx_abort */
 void rows_fuzz(void);
 
 /* The EFI memory map's regions that could be L0's: reserved, 2-MiB-aligned, 2 MiB at least. */

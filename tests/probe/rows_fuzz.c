@@ -160,7 +160,7 @@ static bool hits_known_fault(void)
 static const char *fuzz_code;
 static u32 fuzz_fields[4], fuzz_field_count;
 
-/* Controls that are not offered are one failure only: not what the entries are about. */
+/* Features that are not offered are one failure only: not what the entries are about. */
 static void limit_controls(void)
 {
     static const u32 words[] = {PIN_BASED_VM_EXEC_CONTROL, CPU_BASED_VM_EXEC_CONTROL,
@@ -168,6 +168,8 @@ static void limit_controls(void)
 
     for (u32 i = 0; i < ARRAY_SIZE(words); i++)
         vm_write(words[i], vm_read(words[i]) & known_controls(words[i]));
+    if (feature_offered(FEATURE_EPT))
+        field_clear(EPT_POINTER, EPTP_AD);
 }
 
 /* Sets a random guest up; false if it should not be entered. */

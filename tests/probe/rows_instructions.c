@@ -93,6 +93,10 @@ static void memory_page_rows(const struct memory_instruction *instruction)
             continue;
         if (!instruction_offered(instruction))
             continue;
+        if (page->cr4_on & ~read_msr(MSR_IA32_VMX_CR4_FIXED1)) {
+            row_skip("smap");
+            continue;
+        }
         put_operand(instruction, operand);
         if (instruction->rax == GUEST_RIP)
             vm_write(GUEST_RIP, 0x8877665544332211);

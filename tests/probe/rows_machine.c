@@ -477,6 +477,20 @@ static void sti_rows(void)
     }
 }
 
+/* Each NMI is taken before the next is sent. */
+static void nmi_row(void)
+{
+    if (!row(STATE_VMCS, "machine.ten nmis to self"))
+        return;
+    for (u32 i = 0; i < 10; i++) {
+        apic_write(APIC_ICR_HIGH, apic_read(APIC_ID));
+        apic_write(APIC_ICR_LOW, 0x4400);
+        nmi_unblock();
+    }
+    say("seen %lu", nmis_seen);
+    row_end();
+}
+
 static void user_rows(void)
 {
     static const char *const codes[] = {"user invd", "user hlt", "user mov cr0"};
@@ -506,5 +520,6 @@ void rows_machine(void)
         instruction_row(codes[i]);
     debug_rows();
     sti_rows();
+    nmi_row();
     user_rows();
 }

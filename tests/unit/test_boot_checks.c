@@ -14,11 +14,11 @@ static const struct cpu_facts complete = {
     .read = true,
     .vendor = "GenuineIntel",
     .cpuid_1_ecx = CPUID_1_ECX_VMX,
-    .cpuid_80000001_edx = CPUID_80000001_EDX_LM,
+    .cpuid_80000001_edx = CPUID_80000001_EDX_LM | CPUID_80000001_EDX_NX,
     .feature_control = FEATURE_CONTROL_LOCKED | FEATURE_CONTROL_VMXON_ENABLED_OUTSIDE_SMX,
     .vmx_basic = VMX_BASIC_TRUE_CTLS | 6ull << 50 | 0x1000ull << 32 | 1,
     .vmx_misc = BIT64(6) | BIT64(8),
-    .procbased_ctls = CONTROL(31) | CONTROL(28),
+    .procbased_ctls = CONTROL(31) | CONTROL(28) | CONTROL(27),
     .procbased_ctls2 = CONTROL(1) | CONTROL(7),
     .ept_vpid_cap = BIT64(6) | BIT64(14) | BIT64(16) | BIT64(20) | BIT64(25) | BIT64(26),
     .exit_ctls = CONTROL(9) | CONTROL(18) | CONTROL(19) | CONTROL(20) | CONTROL(21),
@@ -44,6 +44,11 @@ static const struct row {
     {WORD(procbased_ctls), CONTROL(28),
      "the processor lacks the primary processor-based control \"use MSR bitmaps\" "
      "(IA32_VMX_TRUE_PROCBASED_CTLS[60] = 0)"},
+    {WORD(procbased_ctls), CONTROL(27),
+     "the processor lacks the primary processor-based control \"monitor trap flag\" "
+     "(IA32_VMX_TRUE_PROCBASED_CTLS[59] = 0)"},
+    {WORD(vmx_basic), VMX_BASIC_TRUE_CTLS,
+     "the processor lacks the true VMX capability MSRs (IA32_VMX_BASIC[55] = 0)"},
     {WORD(procbased_ctls2), CONTROL(1),
      "the processor lacks EPT, the secondary processor-based control \"enable EPT\" "
      "(IA32_VMX_PROCBASED_CTLS2[33] = 0)"},
@@ -109,8 +114,6 @@ static void test_complete(void **state)
     assert_true(checks_pass(&facts, reason));
     facts.feature_control = 0;
     assert_true(checks_pass(&facts, reason));
-    facts.vmx_basic &= ~VMX_BASIC_TRUE_CTLS;
-    assert_true(checks_pass(&facts, reason));
     assert_string_equal(reason, "");
 }
 
@@ -129,6 +132,7 @@ static void test_processor(void **state)
 {
     (void)state;
     struct cpu_facts facts = complete;
+    char reason[REASON_MAX];
 
     strcpy(facts.vendor, "AuthenticAMD");
     assert_refused(&facts, "the processor is not an Intel one (vendor \"AuthenticAMD\")");
@@ -140,6 +144,16 @@ static void test_processor(void **state)
     assert_refused(&facts, "the processor has no VMX (CPUID.1:ECX.VMX[5] = 0)");
 
     facts = complete;
+    facts.tme_activate = 2 | 4ull << 32;
+    assert_refused(&facts, "memory encryption with several keys (TME-MK) is on: switch it off in the "
+                           "firmware's setup");
+    facts.tme_activate = 4ull << 32; /* not active */
+    assert_true(checks_pass(&facts, reason));
+
+    facts = complete;
+    facts.cpuid_80000001_edx &= ~CPUID_80000001_EDX_NX;
+    assert_refused(&facts, "the processor's execute-disable bit is off (CPUID.80000001H:EDX.NX[20] = "
+                           "0): switch it on in the firmware's setup");
     facts.cpuid_80000001_edx = 0;
     assert_refused(&facts, "the processor has no 64-bit mode with 4-level paging "
                            "(CPUID.80000001H:EDX.LM[29] = 0)");

@@ -181,7 +181,7 @@ static void check_any(const struct vmx_caps *caps, const struct vmx_caps *hw, u6
     assert_int_equal(caps->cr0_fixed0, hw->cr0_fixed0);
     assert_int_equal(caps->cr0_fixed1, hw->cr0_fixed1);
     assert_int_equal(caps->cr4_fixed0, hw->cr4_fixed0);
-    assert_int_equal(caps->cr4_fixed1, hw->cr4_fixed1 & ~CR4_SMXE);
+    assert_int_equal(caps->cr4_fixed1, hw->cr4_fixed1 & ~HIDDEN_CR4);
     assert_int_equal(caps->physical_bits, hw->physical_bits);
     assert_int_equal(caps->linear_bits, hw->linear_bits);
     assert_int_equal(caps->cr3_reserved, hw->cr3_reserved);

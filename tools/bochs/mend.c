@@ -1,4 +1,4 @@
-// Preloaded into Debian's Bochs 3.1: mends three faults of that build, and counts VM exits.
+// Preloaded into Debian's Bochs 3.1: mends five faults of that build, and counts VM exits.
 //
 // - 64-bit IDIV: long_idiv() breaks C's aliasing rule and the compiler dropped a store, so that
 //   13/10 is 365. It is replaced only if it is seen to answer wrongly.
@@ -10,12 +10,20 @@
 //   with IF = 0 and never exits then stops the whole machine. VM entry's call of
 //   VMenterInjectEvents(), which comes late enough, is led through a function that computes it
 //   again.
+// - A startup IPI that makes a guest exit does so from within the sender's instruction, and leaves
+// it
+//   through longjmp: of a broadcast only the first such CPU gets it. The APIC's call of
+//   deliver_SIPI() is led through a function that catches this longjmp.
+// - A physical interrupt that arrives while a virtual one is pending, but masked by RFLAGS.IF, gets
+//   the virtual one delivered. HandleExtInterrupt()'s call that delivers it is led through a
+//   function that asks whether it is masked.
 // - bx_instr_vmexit() is an empty function that the build calls: replaced by a counter whose totals
 //   go to the file named by PLASTRON_EXITS, as lines "cpu reason count".
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +31,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define MAX_CPUS    64
-#define MAX_REASONS 128
+#define MAX_CPUS                64
+#define MAX_REASONS             128
+#define EVENT_VIRTUAL_INTERRUPT (1U << 9) // BX_EVENT_PENDING_VMX_VIRTUAL_INTR
 
 struct bit128s {
     uint64_t lo;
@@ -33,9 +42,15 @@ struct bit128s {
 
 typedef void long_idiv_fn(struct bit128s *, int64_t *, const struct bit128s *, int64_t);
 typedef void cpu_fn(void *);
+typedef void sipi_fn(void *, unsigned);
 typedef void (*longjmp_fn)(jmp_buf, int) __attribute__((noreturn));
 
 static cpu_fn *mask_interrupts, *real_inject_events;
+static cpu_fn *handle_interrupt, *real_deliver_virtual;
+static uint32_t event_mask_offset;
+static sipi_fn *real_deliver_sipi;
+static jmp_buf sipi_sender;
+static volatile int delivering_sipi;
 static longjmp_fn real_longjmp, real_longjmp_chk;
 static uint8_t ***cpus; // &bx_cpu_array: the array itself is allocated later
 static const uint8_t *cpu_count;
@@ -59,12 +74,13 @@ static void *bochs_symbol(const char *name)
 
 static void write_code(void *at, const void *bytes, size_t size)
 {
-    void *page = (void *)((uintptr_t)at & ~0xfffUL);
+    uintptr_t page = (uintptr_t)at & ~0xfffUL;
+    size_t length = ((uintptr_t)at + size - 1 - page) / 0x1000 * 0x1000 + 0x1000;
 
-    if (mprotect(page, 0x2000, PROT_READ | PROT_WRITE | PROT_EXEC))
+    if (mprotect((void *)page, length, PROT_READ | PROT_WRITE | PROT_EXEC))
         fail("mprotect");
     memcpy(at, bytes, size);
-    if (mprotect(page, 0x2000, PROT_READ | PROT_EXEC))
+    if (mprotect((void *)page, length, PROT_READ | PROT_EXEC))
         fail("mprotect");
 }
 
@@ -77,22 +93,46 @@ static void replace(void *function, void *target)
     write_code(function, jump, sizeof(jump));
 }
 
-// Leads the calls of one function that stand in another to a third.
-static int replace_calls(uint8_t *code, size_t size, const void *from, const void *to)
+// A jump to a function of this library from where Bochs's own calls reach: within 2 GiB of them.
+static const void *springboard(void *target)
 {
+    static uint8_t *next;
+
+    if (!next) {
+        uintptr_t bochs = (uintptr_t)bochs_symbol("bx_cpu_count") & ~0xfffUL;
+
+        next = mmap((void *)(bochs - (64UL << 20)), 0x1000, PROT_READ | PROT_EXEC,
+                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (next == MAP_FAILED)
+            fail("mmap");
+    }
+    replace(next, target);
+    next += 16;
+    return next - 16;
+}
+
+// Leads the calls (or tail calls) of one function that stand in another to a third.
+static void replace_calls(const char *caller, size_t size, void *from, void *to)
+{
+    uint8_t *code = bochs_symbol(caller);
+    const uint8_t *board = springboard(to);
     int found = 0;
 
     for (uint8_t *call = code; call + 5 <= code + size; call++) {
+        ptrdiff_t reach = board - (call + 5);
         int32_t distance;
 
         memcpy(&distance, call + 1, 4);
-        if (*call != 0xe8 || call + 5 + distance != from)
+        if ((*call != 0xe8 && *call != 0xe9) || call + 5 + distance != from)
             continue;
-        distance = (int32_t)((const uint8_t *)to - (call + 5));
+        distance = (int32_t)reach;
+        if (distance != reach)
+            fail("no memory near Bochs's code");
         write_code(call + 1, &distance, 4);
         found++;
     }
-    return found;
+    if (!found)
+        fail(caller);
 }
 
 static void right_idiv(struct bit128s *quotient, int64_t *remainder, const struct bit128s *dividend,
@@ -149,8 +189,18 @@ static void commit_rip(void)
         memcpy((*cpus)[i] + prev_rip_offset, (*cpus)[i] + rip_offset, 8);
 }
 
+// The target of a startup IPI has exited from its guest: back to the sender.
+static void return_to_sender(void)
+{
+    if (!delivering_sipi)
+        return;
+    delivering_sipi = 0;
+    real_longjmp(sipi_sender, 1);
+}
+
 void longjmp(jmp_buf env, int value)
 {
+    return_to_sender();
     commit_rip();
     real_longjmp(env, value);
 }
@@ -158,6 +208,7 @@ void longjmp(jmp_buf env, int value)
 void __longjmp_chk(jmp_buf env, int value) __attribute__((noreturn));
 void __longjmp_chk(jmp_buf env, int value)
 {
+    return_to_sender();
     commit_rip();
     real_longjmp_chk(env, value);
 }
@@ -170,16 +221,64 @@ static void inject_events(void *cpu)
 
 static void mend_interrupt_mask(void)
 {
-    // A function for Bochs's debugger, which this build lacks: near enough to be called, and just
-    // large enough for a jump to this library.
-    void *springboard = bochs_symbol("_Z20bx_instr_debug_promtv");
-
     mask_interrupts = (cpu_fn *)bochs_symbol("_ZN8BX_CPU_C25handleInterruptMaskChangeEv");
     real_inject_events = (cpu_fn *)bochs_symbol("_ZN8BX_CPU_C19VMenterInjectEventsEv");
-    replace(springboard, (void *)inject_events);
-    if (!replace_calls(bochs_symbol("_ZN8BX_CPU_C8VMLAUNCHEP15bxInstruction_c"), 0x580,
-                       (void *)real_inject_events, springboard))
-        fail("VM entry's call of VMenterInjectEvents was not found");
+    replace_calls("_ZN8BX_CPU_C8VMLAUNCHEP15bxInstruction_c", 0x580, (void *)real_inject_events,
+                  (void *)inject_events);
+}
+
+static void deliver_sipi(void *cpu, unsigned vector)
+{
+    if (!setjmp(sipi_sender)) {
+        delivering_sipi = 1;
+        real_deliver_sipi(cpu, vector);
+    }
+    delivering_sipi = 0;
+}
+
+static void mend_startup(void)
+{
+    real_deliver_sipi = (sipi_fn *)bochs_symbol("_ZN8BX_CPU_C12deliver_SIPIEj");
+    replace_calls("_ZN15bx_local_apic_c7deliverEhhh", 0x140, (void *)real_deliver_sipi,
+                  (void *)deliver_sipi);
+}
+
+static uint32_t *event_word(void *cpu, uint32_t offset)
+{
+    return (uint32_t *)((uint8_t *)cpu + offset);
+}
+
+static void deliver_virtual(void *cpu)
+{
+    if (!(*event_word(cpu, event_mask_offset) & EVENT_VIRTUAL_INTERRUPT)) {
+        real_deliver_virtual(cpu);
+        return;
+    }
+    // Once more, for the physical one alone: it makes the guest exit, or is a posted interrupt's
+    // notification. Both evaluate anew what is pending.
+    *event_word(cpu, event_mask_offset - 4) &= ~EVENT_VIRTUAL_INTERRUPT;
+    handle_interrupt(cpu);
+}
+
+// mask_interrupts() begins by loading event_mask: "mov offset(%rdi), %eax". The pending events come
+// just before it in BX_CPU_C.
+static void find_event_mask(void)
+{
+    static const uint8_t load[] = {0x8b, 0x87};
+    const uint8_t *code = memmem((void *)mask_interrupts, 32, load, sizeof(load));
+
+    if (!code)
+        fail("event_mask's place in the CPU structure was not found");
+    memcpy(&event_mask_offset, code + sizeof(load), 4);
+}
+
+static void mend_virtual_interrupts(void)
+{
+    find_event_mask();
+    real_deliver_virtual = (cpu_fn *)bochs_symbol("_ZN8BX_CPU_C29VMX_Deliver_Virtual_InterruptEv");
+    handle_interrupt = (cpu_fn *)bochs_symbol("_ZN8BX_CPU_C18HandleExtInterruptEv");
+    replace_calls("_ZN8BX_CPU_C18HandleExtInterruptEv", 0x140, (void *)real_deliver_virtual,
+                  (void *)deliver_virtual);
 }
 
 static void count_exit(unsigned cpu, uint32_t reason, uint64_t qualification)
@@ -217,6 +316,8 @@ static void __attribute__((constructor)) mend(void)
     real_longjmp_chk = (longjmp_fn)dlsym(RTLD_NEXT, "__longjmp_chk");
     mend_division();
     mend_interrupt_mask();
+    mend_startup();
+    mend_virtual_interrupts();
     find_rip_offsets();
     cpu_count = bochs_symbol("bx_cpu_count");
     cpus = bochs_symbol("bx_cpu_array");

@@ -1,3 +1,0 @@
-#include "probe.h"
-void rows_attack(void){}
-void rows_abort(void){}
