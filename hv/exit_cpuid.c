@@ -86,7 +86,11 @@ static struct cpuid_result l1_cpuid(u32 leaf, u32 subleaf)
     case 6: r.eax &= ~(LEAF6_EAX_FEEDBACK | LEAF6_EAX_THREAD_DIRECTOR); break;
     case 7: filter_leaf_7(&r, subleaf); break;
     case LEAF_PT:
-    case LEAF_ARCH_LBR: r = (struct cpuid_result){0}; break;
+    case LEAF_ARCH_LBR:
+        /* Beyond the highest leaf the processor answers with that one's data. */
+        if (leaf <= cpuid(0, 0).eax)
+            r = (struct cpuid_result){0};
+        break;
     case LEAF_ARCH_PERFMON:
         if (subleaf == 0)
             r.eax &= ~LEAF23_EAX_ARCH_PEBS;
