@@ -31,8 +31,8 @@
 static EFI_GUID console_out_device = {
     0xd3b36f2c, 0xd551, 0x11d4, {0x9a, 0x46, 0x00, 0x90, 0x27, 0x3f, 0xc1, 0x4d}};
 
-static u16 uart_port;     /* written to; 0: none, or the EFI console does that */
-static u16 watched_port;  /* of the configuration, if it has a UART; 0: none */
+static u16 uart_port;    /* written to; 0: none, or the EFI console does that */
+static u16 watched_port; /* of the configuration, if it has a UART; 0: none */
 static u32 level_shown = LOG_INFO;
 
 static void out8(u16 port, u8 value) { __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port)); }

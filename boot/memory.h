@@ -5,7 +5,7 @@
 #include "types.h"
 
 struct memory_summary {
-    u64 ram_bytes; /* in RAM, without what is reserved */
+    u64 ram_bytes;   /* in RAM, without what is reserved */
     u64 ram_top;     /* as in struct boot_info */
     u64 low_ram_top; /* likewise */
 };

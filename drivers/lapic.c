@@ -5,26 +5,26 @@
 #include "../hv/l0.h"
 #include "../hv/trap.h"
 
-#define APIC_TPR 0x80
-#define APIC_EOI 0xb0
-#define APIC_LDR 0xd0
-#define APIC_DFR 0xe0
-#define APIC_SVR 0xf0
-#define APIC_ISR 0x100
-#define APIC_ESR 0x280
-#define APIC_ICR_LOW 0x300
-#define APIC_ICR_HIGH 0x310
-#define APIC_LVT_TIMER 0x320
-#define APIC_LVT_ERROR 0x370
+#define APIC_TPR           0x80
+#define APIC_EOI           0xb0
+#define APIC_LDR           0xd0
+#define APIC_DFR           0xe0
+#define APIC_SVR           0xf0
+#define APIC_ISR           0x100
+#define APIC_ESR           0x280
+#define APIC_ICR_LOW       0x300
+#define APIC_ICR_HIGH      0x310
+#define APIC_LVT_TIMER     0x320
+#define APIC_LVT_ERROR     0x370
 #define APIC_TIMER_INITIAL 0x380
-#define APIC_TIMER_DIVIDE 0x3e0
-#define APIC_SVR_RESET 0xffu
-#define LVT_MASKED BIT(16)
-#define MSR_X2APIC_ICR 0x830
-#define ICR_PENDING BIT(12)
-#define ICR_ASSERT BIT(14)
-#define ICR_ALL_BUT_SELF (3u << 18)
-#define ICR_POLLS 1000000u
+#define APIC_TIMER_DIVIDE  0x3e0
+#define APIC_SVR_RESET     0xffu
+#define LVT_MASKED         BIT(16)
+#define MSR_X2APIC_ICR     0x830
+#define ICR_PENDING        BIT(12)
+#define ICR_ASSERT         BIT(14)
+#define ICR_ALL_BUT_SELF   (3u << 18)
+#define ICR_POLLS          1000000u
 
 static bool in_x2apic_mode(void) { return rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_X2APIC; }
 
@@ -37,7 +37,9 @@ static volatile u32 *xapic_register(u32 reg)
     return (volatile u32 *)pool_va((base & PTE_ADDR) + reg);
 }
 
-u32 lapic_read(u32 reg)
+/* Registers by their offset in the xAPIC's page. Nothing happens, and 0 is read, if the APIC is
+   switched off or lies where L0 cannot reach it. */
+static u32 lapic_read(u32 reg)
 {
     volatile u32 *word;
     u64 value = 0;
@@ -50,7 +52,7 @@ u32 lapic_read(u32 reg)
     return word ? *word : 0;
 }
 
-void lapic_write(u32 reg, u32 value)
+static void lapic_write(u32 reg, u32 value)
 {
     volatile u32 *word;
 

@@ -5,14 +5,9 @@
 
 #include "types.h"
 
-/* Registers by their offset in the xAPIC's page. Nothing happens, and 0 is read, if the APIC is
-   switched off or lies where L0 cannot reach it. */
-u32 lapic_read(u32 reg);
-void lapic_write(u32 reg, u32 value);
-
 /* Interprocessor interrupts: delivery modes of the ICR. Waits, within bounds, for the one before.
    False if the APIC cannot send to that ID, or is out of reach. */
-#define LAPIC_NMI 0x400u
+#define LAPIC_NMI  0x400u
 #define LAPIC_INIT 0x500u
 bool lapic_send_others(u32 mode);
 bool lapic_send(u32 apic_id, u32 mode);

@@ -14,19 +14,19 @@
 
 enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
 
-#define CPU_STACK_SIZE 0x2000ull
+#define CPU_STACK_SIZE     0x2000ull
 #define CPU_IST_STACK_SIZE 0x1000ull
 enum { IST_NMI = 1, IST_MACHINE_CHECK = 2, IST_DOUBLE_FAULT = 3, IST_COUNT = 3 };
 
 /* L0's reasons to run one instruction of the guest and exit. */
-#define STEP_EVENT BIT(0)  /* an NMI or INIT can be given to the guest after it */
+#define STEP_EVENT  BIT(0) /* an NMI or INIT can be given to the guest after it */
 #define STEP_HIDDEN BIT(1) /* it reaches hidden memory: hv/hidden.h */
 
 struct cpu {
     /* For assembly: offsets are asserted in start.c. */
     struct cpu *self;
-    u64 gpr[16];       /* the guest's registers while L0 runs; RSP's is in the VMCS */
-    u64 stack_top;     /* of the stack that VM exits run on */
+    u64 gpr[16];              /* the guest's registers while L0 runs; RSP's is in the VMCS */
+    u64 stack_top;            /* of the stack that VM exits run on */
     volatile u64 nmi_pending; /* an NMI came while L0 ran; it is L1's (or L2's) */
 
     u32 index;
@@ -35,17 +35,17 @@ struct cpu {
     /* vmcs01 and L1. */
     u64 vmxon_pa, vmcs01_pa;
     bool launched01;
-    bool in_l2;           /* vmcs02 is current, L2 ran last */
-    bool nmi_waiting;     /* nmi_pending, taken over but not injected yet */
-    u32 step;             /* why the monitor trap flag is on: STEP_* */
+    bool in_l2;       /* vmcs02 is current, L2 ran last */
+    bool nmi_waiting; /* nmi_pending, taken over but not injected yet */
+    u32 step;         /* why the monitor trap flag is on: STEP_* */
 
     /* Shared. */
-    u64 ept01_epoch;      /* l0.ept01_epoch of this core's last INVEPT */
-    bool kicked;          /* another core's L0 sent an INIT to make this one exit */
-    bool started;         /* in VMX operation */
-    bool waits_for_sipi;  /* runs nothing, and blocks INIT */
-    bool steps_on_ept01;  /* runs on an EPT with copies of EPT01's entries: hv/hidden.c */
-    bool init_pending;    /* an INIT came while L1's VMX operation blocks it */
+    u64 ept01_epoch;     /* l0.ept01_epoch of this core's last INVEPT */
+    bool kicked;         /* another core's L0 sent an INIT to make this one exit */
+    bool started;        /* in VMX operation */
+    bool waits_for_sipi; /* runs nothing, and blocks INIT */
+    bool steps_on_ept01; /* runs on an EPT with copies of EPT01's entries: hv/hidden.c */
+    bool init_pending;   /* an INIT came while L1's VMX operation blocks it */
 
     struct mtrr_state mtrr; /* as L1 sees them; the hardware's stay as the firmware set them */
 

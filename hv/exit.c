@@ -89,7 +89,8 @@ static u64 prepare_resume(struct cpu *cpu)
 static void end_steps(struct cpu *cpu, u32 reason)
 {
     /* An instruction of L2 may reach more than one page of hidden memory. */
-    if ((cpu->step & STEP_HIDDEN) && !(cpu->nested.step_count && reason == EXIT_REASON_EPT_VIOLATION))
+    if ((cpu->step & STEP_HIDDEN) &&
+        !(cpu->nested.step_count && reason == EXIT_REASON_EPT_VIOLATION))
         hidden_step_end(cpu);
     if (cpu->step & STEP_EVENT) {
         cpu->step &= ~STEP_EVENT;

@@ -7,27 +7,27 @@
 #include "vmcs.h"
 #include "x86.h"
 
-#define SIGNATURE_LEAF 0x40000000u
+#define SIGNATURE_LEAF       0x40000000u
 #define LAST_HYPERVISOR_LEAF 0x4000ffffu
 
-#define LEAF1_ECX_VMX BIT(5)
-#define LEAF1_ECX_SMX BIT(6)
-#define LEAF1_ECX_OSXSAVE BIT(27)
-#define LEAF1_ECX_HYPERVISOR BIT(31)
-#define LEAF6_EAX_FEEDBACK BIT(19)
-#define LEAF6_EAX_THREAD_DIRECTOR BIT(23)
-#define LEAF7_EBX_PT BIT(25)
-#define LEAF7_ECX_OSPKE BIT(4)
-#define LEAF7_1_EAX_FRED BIT(17)
-#define LEAF7_1_EAX_MSRLIST BIT(27)
-#define LEAF7_1_ECX_MSR_IMM BIT(5)
-#define LEAF7_1_EDX_USER_MSR BIT(15)
+#define LEAF1_ECX_VMX               BIT(5)
+#define LEAF1_ECX_SMX               BIT(6)
+#define LEAF1_ECX_OSXSAVE           BIT(27)
+#define LEAF1_ECX_HYPERVISOR        BIT(31)
+#define LEAF6_EAX_FEEDBACK          BIT(19)
+#define LEAF6_EAX_THREAD_DIRECTOR   BIT(23)
+#define LEAF7_EBX_PT                BIT(25)
+#define LEAF7_ECX_OSPKE             BIT(4)
+#define LEAF7_1_EAX_FRED            BIT(17)
+#define LEAF7_1_EAX_MSRLIST         BIT(27)
+#define LEAF7_1_ECX_MSR_IMM         BIT(5)
+#define LEAF7_1_EDX_USER_MSR        BIT(15)
 #define LEAF7_2_EDX_UC_LOCK_DISABLE BIT(6)
-#define LEAF7_EDX_ARCH_LBR BIT(19)
-#define LEAF_PT 0x14u
-#define LEAF_ARCH_LBR 0x1cu
-#define LEAF_ARCH_PERFMON 0x23u
-#define LEAF23_EAX_ARCH_PEBS (3u << 4)
+#define LEAF7_EDX_ARCH_LBR          BIT(19)
+#define LEAF_PT                     0x14u
+#define LEAF_ARCH_LBR               0x1cu
+#define LEAF_ARCH_PERFMON           0x23u
+#define LEAF23_EAX_ARCH_PEBS        (3u << 4)
 
 /* The bits that follow CR4 show L0's CR4 in VMX root operation: L1's has its own. */
 static u32 follow_cr4(u32 word, u32 bit, u64 cr4_bit)

@@ -130,8 +130,8 @@ static bool mov_to_cr4(const struct cpu *cpu, u64 cr4)
 
     if (!cr4_valid(cpu, cr4, old))
         return false;
-    if (uses_pae(vmread(GUEST_CR0), cr4) && ((cr4 ^ old) & (CR4_PAE | CR4_PSE | CR4_PGE | CR4_SMEP)) &&
-        !reload_pdptes())
+    if (uses_pae(vmread(GUEST_CR0), cr4) &&
+        ((cr4 ^ old) & (CR4_PAE | CR4_PSE | CR4_PGE | CR4_SMEP)) && !reload_pdptes())
         return false;
     vmwrite(CR4_READ_SHADOW, cr4);
     vmwrite(GUEST_CR4, cr4 | l0.hw.cr4_fixed0);

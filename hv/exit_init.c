@@ -11,13 +11,13 @@
 #include "../drivers/lapic.h"
 
 #define RESET_CS_SELECTOR 0xf000
-#define RESET_CS_BASE 0xffff0000ull
-#define RESET_RIP 0xfff0
-#define DR6_INITIAL 0xffff0ff0ull
-#define DR7_INITIAL 0x400ull
+#define RESET_CS_BASE     0xffff0000ull
+#define RESET_RIP         0xfff0
+#define DR6_INITIAL       0xffff0ff0ull
+#define DR7_INITIAL       0x400ull
 #define REAL_MODE_DATA_AR 0x93u
 #define REAL_MODE_CODE_AR 0x9bu
-#define REAL_MODE_LIMIT 0xffffu
+#define REAL_MODE_LIMIT   0xffffu
 
 static void load_segment(u32 index, u16 selector, u64 base, u32 ar)
 {

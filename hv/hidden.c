@@ -16,7 +16,7 @@ static struct {
 } step_read, step_write;
 
 #define TABLE_ENTRY(pa) ((pa) | EPT_RWX)
-#define ENTRIES 512
+#define ENTRIES         512
 
 static u64 uniform_table(u64 page, u64 rights)
 {

@@ -4,7 +4,7 @@
 #include "vmcs.h"
 
 #define PENDING_DEBUG_BS BIT64(14)
-#define DEBUGCTL_BTF BIT64(1)
+#define DEBUGCTL_BTF     BIT64(1)
 
 /* A fault pushes RF = 1, so that the instruction can be run again past a breakpoint on it. SDM
    vol. 3, "Instruction-Breakpoint Exception Condition". */
@@ -94,8 +94,8 @@ void inject_waiting_nmi(struct cpu *cpu)
 
     if (vmread(GUEST_ACTIVITY_STATE) == ACTIVITY_WAIT_FOR_SIPI)
         return; /* NMIs wait too */
-    if (!event && !(blocking & (INTERRUPTIBILITY_NMI | INTERRUPTIBILITY_MOV_SS |
-                                INTERRUPTIBILITY_STI))) {
+    if (!event &&
+        !(blocking & (INTERRUPTIBILITY_NMI | INTERRUPTIBILITY_MOV_SS | INTERRUPTIBILITY_STI))) {
         vmwrite(VM_ENTRY_INTR_INFO_FIELD, INTR_INFO_VALID_MASK | INTR_TYPE_NMI | VECTOR_NMI);
         cpu->nmi_waiting = false;
         return;

@@ -67,8 +67,6 @@ static inline bool vmxon(u64 pa)
     return !fail;
 }
 
-static inline void vmxoff(void) { __asm__ volatile("vmxoff" : : : "cc", "memory"); }
-
 static inline bool vmclear(u64 pa)
 {
     bool fail;

@@ -20,23 +20,23 @@ struct l0_controls {
 struct l0 {
     struct boot_info boot;
     struct pool pool;
-    u64 cr3;                /* of L0's own page tables */
+    u64 cr3; /* of L0's own page tables */
     struct mtrr_state mtrr;
     struct ept01 ept01;
     struct spinlock ept01_lock; /* held while ept01, mtrr or their pool change */
-    u64 ept01_epoch;        /* counts changes after which every core must INVEPT */
-    u64 ept01_pointer;      /* EPTP */
-    struct vmx_caps hw;     /* the processor's capabilities */
-    struct vmx_caps caps;   /* what L1 is offered */
+    u64 ept01_epoch;            /* counts changes after which every core must INVEPT */
+    u64 ept01_pointer;          /* EPTP */
+    struct vmx_caps hw;         /* the processor's capabilities */
+    struct vmx_caps caps;       /* what L1 is offered */
     struct l0_controls controls;
-    u64 msr_bitmap01;       /* physical address of vmcs01's */
+    u64 msr_bitmap01;                  /* physical address of vmcs01's */
     u64 vmread_bitmap, vmwrite_bitmap; /* of VMCS shadowing; 0 if the processor lacks it */
-    u64 ones_page;          /* physical address of a page of ones: what hidden memory reads as */
-    u64 sink_page;          /* of a page that takes what is written to hidden memory */
+    u64 ones_page; /* physical address of a page of ones: what hidden memory reads as */
+    u64 sink_page; /* of a page that takes what is written to hidden memory */
     bool has_vpid;
     bool has_shadowing;
     bool has_1g;
-    u64 hidden_cr4;         /* CR4 bits that L1 may not set: features hidden from it */
+    u64 hidden_cr4; /* CR4 bits that L1 may not set: features hidden from it */
 };
 
 extern struct l0 l0;

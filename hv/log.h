@@ -14,8 +14,8 @@ void log_init(u16 port, u32 baud, u32 level);
    ring. Formats: those of hv/format.h. */
 void log_print(u32 level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 #define log_error(...) log_print(LOG_ERROR, __VA_ARGS__)
-#define log_warn(...) log_print(LOG_WARN, __VA_ARGS__)
-#define log_info(...) log_print(LOG_INFO, __VA_ARGS__)
+#define log_warn(...)  log_print(LOG_WARN, __VA_ARGS__)
+#define log_info(...)  log_print(LOG_INFO, __VA_ARGS__)
 #define log_debug(...) log_print(LOG_DEBUG, __VA_ARGS__)
 
 /* For what L1 can bring about as often as it likes: said the first time. */

@@ -9,15 +9,14 @@
 #include "x86.h"
 #include "../mm/phys.h"
 
-#define MSR_BITMAP_RANGE 0x2000u
 #define MSR_BITMAP_WRITE 2048u /* bytes from a read bitmap to its write bitmap */
 
 /* Bases and masks: as many pairs as IA32_MTRRCAP can count that this knows of. */
 #define MTRR_VARIABLE_LAST (MSR_IA32_MTRR_PHYSBASE0 + 2 * MTRR_VARIABLE_MAX - 1)
 
-#define CATCH_READ BIT(0)
+#define CATCH_READ  BIT(0)
 #define CATCH_WRITE BIT(1)
-#define CATCH_BOTH (CATCH_READ | CATCH_WRITE)
+#define CATCH_BOTH  (CATCH_READ | CATCH_WRITE)
 
 /* Low MSRs (below 0x2000) that exit, and why. Above 0xc0000000 L0 owns none. */
 static const struct {
@@ -30,8 +29,8 @@ static const struct {
     {MSR_IA32_BIOS_UPDT_TRIG, MSR_IA32_BIOS_UPDT_TRIG, CATCH_WRITE},
     {MSR_IA32_SMM_MONITOR_CTL, MSR_IA32_SMM_MONITOR_CTL, CATCH_BOTH}, /* dual-monitor treatment */
     {MSR_IA32_CORE_CAPABILITIES, MSR_IA32_CORE_CAPABILITIES, CATCH_READ},
-    {MSR_IA32_MISC_ENABLE, MSR_IA32_MISC_ENABLE, CATCH_BOTH}, /* XD, which L0 uses */
-    {MSR_IA32_MTRR_PHYSBASE0, MTRR_VARIABLE_LAST, CATCH_BOTH},  /* L1's EPT has the types */
+    {MSR_IA32_MISC_ENABLE, MSR_IA32_MISC_ENABLE, CATCH_BOTH},  /* XD, which L0 uses */
+    {MSR_IA32_MTRR_PHYSBASE0, MTRR_VARIABLE_LAST, CATCH_BOTH}, /* L1's EPT has the types */
     {MSR_IA32_MTRR_FIX64K_00000, MSR_IA32_MTRR_FIX64K_00000, CATCH_BOTH},
     {MSR_IA32_MTRR_FIX16K_80000, MSR_IA32_MTRR_FIX16K_A0000, CATCH_BOTH},
     {MSR_IA32_MTRR_FIX4K_C0000, MSR_IA32_MTRR_FIX4K_F8000, CATCH_BOTH},
@@ -62,10 +61,10 @@ static bool read_vmx_capability(u32 msr, u64 *value)
 {
     const struct vmx_caps *caps = &l0.caps;
     const u64 values[] = {
-        caps->basic,      caps->pin,        caps->proc,     caps->exit,       caps->entry,
-        caps->misc,       caps->cr0_fixed0, caps->cr0_fixed1, caps->cr4_fixed0, caps->cr4_fixed1,
-        caps->vmcs_enum,  caps->proc2,      caps->ept_vpid, caps->true_pin,   caps->true_proc,
-        caps->true_exit,  caps->true_entry,
+        caps->basic,     caps->pin,        caps->proc,       caps->exit,       caps->entry,
+        caps->misc,      caps->cr0_fixed0, caps->cr0_fixed1, caps->cr4_fixed0, caps->cr4_fixed1,
+        caps->vmcs_enum, caps->proc2,      caps->ept_vpid,   caps->true_pin,   caps->true_proc,
+        caps->true_exit, caps->true_entry,
     };
     u32 index = msr - MSR_IA32_VMX_BASIC;
 

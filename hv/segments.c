@@ -5,9 +5,9 @@
 #include "x86.h"
 
 #define GDT_CODE64 0x00af9b000000ffffull
-#define GDT_DATA 0x00cf93000000ffffull
-#define TSS_LIMIT (104 - 1)
-#define TSS_IST1 9 /* in 32-bit words */
+#define GDT_DATA   0x00cf93000000ffffull
+#define TSS_LIMIT  (104 - 1)
+#define TSS_IST1   9 /* in 32-bit words */
 
 void segments_init(struct gdt_tss *tables)
 {
@@ -15,7 +15,8 @@ void segments_init(struct gdt_tss *tables)
 
     tables->gdt[1] = GDT_CODE64;
     tables->gdt[2] = GDT_DATA;
-    tables->gdt[3] = TSS_LIMIT | (base & 0xffffff) << 16 | 0x89ull << 40 | (base >> 24 & 0xff) << 56;
+    tables->gdt[3] =
+        TSS_LIMIT | (base & 0xffffff) << 16 | 0x89ull << 40 | (base >> 24 & 0xff) << 56;
     tables->gdt[4] = base >> 32;
     tables->tss[25] = 104u << 16; /* no I/O bitmap */
 }

@@ -6,7 +6,7 @@
 
 #define L0_CODE_SELECTOR 0x08
 #define L0_DATA_SELECTOR 0x10
-#define L0_TSS_SELECTOR 0x18
+#define L0_TSS_SELECTOR  0x18
 
 struct gdt_tss {
     u64 gdt[6]; /* null, code, data, TSS in two slots, padding */

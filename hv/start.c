@@ -40,7 +40,7 @@ _Static_assert(offsetof(struct l0_call, cpu) == 8 && offsetof(struct l0_call, re
 enum {
     CPU_PAGES = 1 + CPU_STACK_SIZE / PAGE_SIZE + IST_COUNT + 2 + 4 * VMCS02_SLOTS,
 };
-_Static_assert(CPU_PAGES * PAGE_SIZE <= L0_BYTES_PER_CPU, "what the loader reserves is enough");
+_Static_assert(L0_BYTES_PER_CPU >= CPU_PAGES * PAGE_SIZE, "what the loader reserves is enough");
 
 /* IA32_PERF_GLOBAL_CTRL has a bit for each counter. SDM vol. 2, "CPUID", leaf 0AH. */
 static u64 perf_global_reserved(void)
@@ -110,8 +110,8 @@ static bool build_page_tables(void)
         {(u64)__text_start, (u64)__text_end, boot->region_base, false, true},
         {(u64)__rodata_start, (u64)__rodata_end,
          boot->region_base + ((u64)__rodata_start - L0_VIRT_BASE), false, false},
-        {(u64)__data_start, (u64)__data_end,
-         boot->region_base + ((u64)__data_start - L0_VIRT_BASE), true, false},
+        {(u64)__data_start, (u64)__data_end, boot->region_base + ((u64)__data_start - L0_VIRT_BASE),
+         true, false},
         {(u64)__symbols_start, (u64)__symbols_end,
          boot->region_base + ((u64)__symbols_start - L0_VIRT_BASE), false, false},
     };
@@ -200,8 +200,8 @@ enum l0_error start_shared(const struct l0_call *call)
     l0.has_1g = cpuid(0x80000001, 0).edx & BIT(26);
     l0.has_vpid = may_be_one(l0.hw.proc2, SECONDARY_EXEC_ENABLE_VPID) &&
                   (l0.hw.ept_vpid & VPID_CAP_SINGLE) && (l0.hw.ept_vpid & VPID_CAP_ALL);
-    l0.has_shadowing = may_be_one(l0.hw.proc2, SECONDARY_EXEC_SHADOW_VMCS) &&
-                       (l0.hw.misc & VMX_MISC_VMWRITE_ANY);
+    l0.has_shadowing =
+        may_be_one(l0.hw.proc2, SECONDARY_EXEC_SHADOW_VMCS) && (l0.hw.misc & VMX_MISC_VMWRITE_ANY);
 
     if (!build_page_tables())
         return L0_NO_MEMORY;

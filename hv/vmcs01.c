@@ -15,7 +15,7 @@ extern u8 vm_exit[];
 
 /* What L0 must have, and what it takes if the processor offers it, so that L1 finds the
    instructions behind those bits as they are on the bare machine. */
-#define PROC_MUST (CPU_BASED_USE_MSR_BITMAPS | CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
+#define PROC_MUST  (CPU_BASED_USE_MSR_BITMAPS | CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
 #define PROC2_MUST (SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_UNRESTRICTED_GUEST)
 #define PROC2_MAY                                                                                  \
     (SECONDARY_EXEC_ENABLE_RDTSCP | SECONDARY_EXEC_ENABLE_INVPCID | SECONDARY_EXEC_XSAVES |        \
@@ -23,8 +23,7 @@ extern u8 vm_exit[];
 #define EXIT_MUST                                                                                  \
     (VM_EXIT_SAVE_DEBUG_CONTROLS | VM_EXIT_HOST_ADDR_SPACE_SIZE | VM_EXIT_SAVE_IA32_PAT |          \
      VM_EXIT_LOAD_IA32_PAT | VM_EXIT_SAVE_IA32_EFER | VM_EXIT_LOAD_IA32_EFER)
-#define ENTRY_MUST                                                                                 \
-    (VM_ENTRY_LOAD_DEBUG_CONTROLS | VM_ENTRY_LOAD_IA32_PAT | VM_ENTRY_LOAD_IA32_EFER)
+#define ENTRY_MUST (VM_ENTRY_LOAD_DEBUG_CONTROLS | VM_ENTRY_LOAD_IA32_PAT | VM_ENTRY_LOAD_IA32_EFER)
 
 /* A control word: wanted bits, the capability's must-be-one bits added, the ones that it does
    not allow taken away. SDM vol. 3 appendix A. */

@@ -17,10 +17,10 @@
 #include "config.h"
 #include "types.h"
 
-#define L0_VIRT_BASE 0xffffffff80000000ull
+#define L0_VIRT_BASE   0xffffffff80000000ull
 #define L0_DIRECT_BASE 0xffff800000000000ull
 
-#define MAX_CPUS 256
+#define MAX_CPUS        256
 #define BOOT_INFO_MAGIC 0x4e4f525453414c50ull /* "PLASTRON" */
 
 struct boot_info {
@@ -56,14 +56,14 @@ struct l0_call {
 
 enum l0_error {
     L0_OK,
-    L0_NO_MEMORY,    /* region too small for what L0 needs */
-    L0_VMXON_FAILED, /* VMXON refused */
+    L0_NO_MEMORY,     /* region too small for what L0 needs */
+    L0_VMXON_FAILED,  /* VMXON refused */
     L0_BAD_BOOT_INFO, /* 3: hv/entry.asm */
 };
 
 /* Memory that L0 needs besides its image, in bytes. */
 #define L0_BYTES_PER_CPU (96 * 1024ull)
-#define L0_BYTES_FIXED (2 * 1024 * 1024ull)
+#define L0_BYTES_FIXED   (2 * 1024 * 1024ull)
 
 /* Shadow page tables: 1/128 of the RAM, within bounds, the same for each core; bytes a core. */
 static inline u64 l0_shadow_bytes_per_cpu(u64 ram_bytes, u32 cpus)

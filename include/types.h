@@ -14,14 +14,14 @@ typedef int32_t s32;
 typedef int64_t s64;
 
 #define PAGE_SHIFT 12
-#define PAGE_SIZE 0x1000ull
-#define PAGE_MASK (~(PAGE_SIZE - 1))
-#define SIZE_2M 0x200000ull
-#define SIZE_1G 0x40000000ull
+#define PAGE_SIZE  0x1000ull
+#define PAGE_MASK  (~(PAGE_SIZE - 1))
+#define SIZE_2M    0x200000ull
+#define SIZE_1G    0x40000000ull
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define BIT(n) (1u << (n))
-#define BIT64(n) (1ull << (n))
+#define BIT(n)        (1u << (n))
+#define BIT64(n)      (1ull << (n))
 
 static inline u64 align_down(u64 value, u64 size) { return value & ~(size - 1); }
 static inline u64 align_up(u64 value, u64 size) { return (value + size - 1) & ~(size - 1); }

@@ -16,7 +16,7 @@ typedef u64 natural_width;
 
 struct vmcs12 {
     u32 revision_id;
-    u32 abort; /* the VMX-abort indicator */
+    u32 abort;        /* the VMX-abort indicator */
     u32 launch_state; /* set to 0 by VMCLEAR, to 1 by VMLAUNCH */
     u32 padding[7];
     u64 io_bitmap_a;

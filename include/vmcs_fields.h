@@ -172,10 +172,10 @@ enum vmcs_field {
 enum vmcs_width { VMCS_WIDTH_16, VMCS_WIDTH_64, VMCS_WIDTH_32, VMCS_WIDTH_NATURAL };
 enum vmcs_type { VMCS_TYPE_CONTROL, VMCS_TYPE_READ_ONLY, VMCS_TYPE_GUEST, VMCS_TYPE_HOST };
 
-#define VMCS_FIELD_HIGH(encoding) ((encoding) & 1)
+#define VMCS_FIELD_HIGH(encoding)  (1 & (encoding))
 #define VMCS_FIELD_INDEX(encoding) (((encoding) >> 1) & 0x1ff)
-#define VMCS_FIELD_TYPE(encoding) (((encoding) >> 10) & 3)
+#define VMCS_FIELD_TYPE(encoding)  (((encoding) >> 10) & 3)
 #define VMCS_FIELD_WIDTH(encoding) (((encoding) >> 13) & 3)
-#define VMCS_FIELD_RESERVED 0xffff9000u
+#define VMCS_FIELD_RESERVED        0xffff9000u
 
 #endif

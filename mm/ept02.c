@@ -5,7 +5,7 @@
 #include "../hv/insn.h"
 #include "../hv/l0.h"
 
-#define LEVELS 4
+#define LEVELS       4
 #define TABLE_RIGHTS EPT_RWX
 
 static u32 table_index(u64 ngpa, u32 level) { return ngpa >> (PAGE_SHIFT + 9 * (level - 1)) & 511; }
@@ -179,7 +179,8 @@ static void identity_walk(u64 key, u64 ngpa, struct ept12_translation *walk)
 
     if (!ept01_lookup(&l0.ept01, ngpa, &entry, &level))
         level = 1;
-    while (level > 1 && align_down(ngpa, page_size(level)) == align_down(apic_page, page_size(level)))
+    while (level > 1 &&
+           align_down(ngpa, page_size(level)) == align_down(apic_page, page_size(level)))
         level--;
     *walk = (struct ept12_translation){
         .gpa = align_down(ngpa, page_size(level)),

@@ -4,17 +4,13 @@
 #include "phys.h"
 #include "x86.h"
 
+#define LEVELS_MAX             5
 #define INDEX_BITS             9
 #define INDEX_MASK             0x1ffull
 #define EPTP_WALK_LENGTH_SHIFT 3
 #define EPTP_WALK_LENGTH_MASK  7ull
 
 static u32 level_shift(u32 level) { return PAGE_SHIFT + INDEX_BITS * (level - 1); }
-
-static u64 right_bits(const struct ept12_caps *caps)
-{
-    return caps->mode_based_exec ? EPT_RWX | EPT_USER_EXEC : EPT_RWX;
-}
 
 static bool maps_page(u64 entry, u32 level, const struct ept12_caps *caps)
 {
@@ -43,21 +39,15 @@ static bool misconfigured(u64 entry, u32 level, const struct ept12_caps *caps)
     if ((entry & (EPT_READ | EPT_WRITE)) == EPT_WRITE)
         return true;
     if (!(entry & EPT_READ) && !caps->execute_only)
-        return true; /* present but not readable: some execute right */
+        return true; /* present but not readable: it can be executed */
     if (entry & reserved_bits(level, page, caps))
         return true;
     return page && !memory_type_valid((entry & EPT_MEMORY_TYPE) >> EPT_MEMORY_TYPE_SHIFT);
 }
 
-static u64 read_entry(struct ept12_translation *out, u64 table, u64 ngpa)
+static u64 read_entry(u64 table, u64 ngpa, u32 level)
 {
-    u64 pa = table + (ngpa >> level_shift(out->level) & INDEX_MASK) * sizeof(u64);
-    u64 entry = phys_read64(pa);
-
-    out->entry_pa[out->depth] = pa;
-    out->entry[out->depth] = entry;
-    out->depth++;
-    return entry;
+    return phys_read64(table + (ngpa >> level_shift(level) & INDEX_MASK) * sizeof(u64));
 }
 
 static void fill_page(struct ept12_translation *out, u64 entry)
@@ -66,24 +56,22 @@ static void fill_page(struct ept12_translation *out, u64 entry)
     out->gpa = entry & EPT_ADDR;
     out->memory_type = (u32)((entry & EPT_MEMORY_TYPE) >> EPT_MEMORY_TYPE_SHIFT);
     out->ignore_pat = entry & EPT_IGNORE_PAT;
-    out->suppress_ve = entry & EPT_SUPPRESS_VE;
 }
 
 enum ept12_result ept12_walk(u64 eptp12, u64 ngpa, const struct ept12_caps *caps,
                              struct ept12_translation *out)
 {
     u64 table = eptp12 & EPT_ADDR;
-    u64 rights = right_bits(caps);
+    u64 rights = EPT_RWX;
     u64 entry;
 
     *out = (struct ept12_translation){0};
     out->level = (u32)(eptp12 >> EPTP_WALK_LENGTH_SHIFT & EPTP_WALK_LENGTH_MASK) + 1;
-    out->accessed_dirty = caps->accessed_dirty && (eptp12 & EPTP_AD);
-    if (out->level > EPT12_LEVELS_MAX || ngpa >> level_shift(out->level + 1))
+    if (out->level > LEVELS_MAX || ngpa >> level_shift(out->level + 1))
         return EPT12_VIOLATION; /* more address than the tables cover */
     for (;; out->level--) {
-        entry = read_entry(out, table, ngpa);
-        if (!(entry & right_bits(caps)))
+        entry = read_entry(table, ngpa, out->level);
+        if (!(entry & EPT_RWX))
             return EPT12_VIOLATION;
         if (misconfigured(entry, out->level, caps))
             return EPT12_MISCONFIGURED;
@@ -97,28 +85,10 @@ enum ept12_result ept12_walk(u64 eptp12, u64 ngpa, const struct ept12_caps *caps
     return EPT12_TRANSLATED;
 }
 
-bool ept12_set_flags(const struct ept12_translation *translation, bool write)
-{
-    if (!translation->accessed_dirty)
-        return true;
-    for (u32 i = 0; i < translation->depth; i++) {
-        u64 missing = EPT_ACCESSED;
-
-        if (write && i == translation->depth - 1)
-            missing |= EPT_DIRTY;
-        missing &= ~translation->entry[i];
-        if (missing && !phys_set_bits64(translation->entry_pa[i], translation->entry[i], missing))
-            return false;
-    }
-    return true;
-}
-
 bool ept_compose(const struct ept12_translation *translation, u64 ngpa, u64 ept01_entry,
                  u32 ept01_level, u32 max_level, u64 *leaf, u32 *level)
 {
-    /* EPT01 has one execute right, for both modes. */
-    u64 rights01 = ept01_entry & EPT_EXEC ? ept01_entry | EPT_USER_EXEC : ept01_entry;
-    u64 rights = translation->rights & rights01;
+    u64 rights = translation->rights & ept01_entry;
     u64 size;
 
     if (!rights)
@@ -139,8 +109,6 @@ bool ept_compose(const struct ept12_translation *translation, u64 ngpa, u64 ept0
     *leaf |= (u64)translation->memory_type << EPT_MEMORY_TYPE_SHIFT;
     if (translation->ignore_pat)
         *leaf |= EPT_IGNORE_PAT;
-    if (translation->suppress_ve)
-        *leaf |= EPT_SUPPRESS_VE;
     if (*level > 1)
         *leaf |= EPT_LARGE;
     return true;

@@ -8,17 +8,12 @@
 #include "types.h"
 #include "vmx.h"
 
-#define EPT12_LEVELS_MAX 5
-#define EPT_USER_EXEC    BIT64(10) /* with mode-based execute control */
-
 /* What L1 was offered, which decides what is reserved. */
 struct ept12_caps {
     u32 physical_bits; /* MAXPHYADDR */
     bool execute_only;
     bool has_1g;
     bool has_2m;
-    bool accessed_dirty;  /* EPTP bit 6 has a meaning */
-    bool mode_based_exec; /* bit 10 has one: the control is 1 in this vmcs12 */
 };
 
 enum ept12_result {
@@ -35,26 +30,15 @@ struct ept12_translation {
                         bits 5:3 of the exit qualification, shifted by EPT_VIOLATION_RWX_SHIFT */
     u32 memory_type; /* TRANSLATED: enum memory_type */
     bool ignore_pat;
-    bool suppress_ve;
-    bool accessed_dirty; /* this EPTP uses the flags: see ept12_set_flags() */
-    u32 depth;           /* entries read, top level first */
-    u64 entry_pa[EPT12_LEVELS_MAX];
-    u64 entry[EPT12_LEVELS_MAX];
 };
 
 /*
  * Translates an address of L2. Each entry is read once; whatever L1 does to its tables at the
- * same time, the result is that of the entries in out->entry. The EPTP's validity (VM entry
+ * same time, the result is that of the entries as they were read. The EPTP's validity (VM entry
  * checks it) is the caller's; whether the access is among the rights too.
  */
 enum ept12_result ept12_walk(u64 eptp12, u64 ngpa, const struct ept12_caps *caps,
                              struct ept12_translation *out);
-
-/*
- * Sets the accessed flags of a translation that is about to be used, and the dirty flag for a
- * write, if its EPTP uses them. False: L1 changed an entry, walk again.
- */
-bool ept12_set_flags(const struct ept12_translation *translation, bool write);
 
 /* L1's physical address for an address in the page. */
 static inline u64 ept12_address(const struct ept12_translation *translation, u64 ngpa)

@@ -175,9 +175,3 @@ int memtype_range(const struct mtrr_state *state, u64 pa, u64 size)
         return MT_UC;
     return piece_type(state, pa, size, &pieces);
 }
-
-enum memory_type memtype_of(const struct mtrr_state *state, u64 pa)
-{
-    /* A page is one piece: no fixed or variable range is smaller. */
-    return (enum memory_type)memtype_range(state, align_down(pa, PAGE_SIZE), PAGE_SIZE);
-}

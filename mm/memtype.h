@@ -31,9 +31,6 @@ u64 *memtype_msr(struct mtrr_state *state, u32 msr);
  */
 bool memtype_write_valid(u32 msr, u64 value, const struct mtrr_state *state, u32 physical_bits);
 
-/* The type of the page that contains pa. */
-enum memory_type memtype_of(const struct mtrr_state *state, u64 pa);
-
 /*
  * The type that all of [pa, pa + size) has, or MEMTYPE_MIXED; size is a power of two of at
  * least PAGE_SIZE, pa a multiple of it. MEMTYPE_MIXED too for a range cut up by masks with

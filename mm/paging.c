@@ -140,31 +140,6 @@ bool paging_unmap_page(struct paging *paging, u64 va)
     return false;
 }
 
-bool paging_map_stack(struct paging *paging, u64 bottom, u64 pa, u64 size)
-{
-    return paging_unmap_page(paging, bottom - PAGE_SIZE) &&
-           paging_map(paging, bottom, pa, size, PAGING_WRITE);
-}
-
-bool paging_lookup(const struct paging *paging, u64 va, u64 *pa, u32 *flags)
-{
-    u64 table = paging->root;
-
-    for (u32 level = LEVELS;; level--) {
-        u64 entry = *slot_of(table, va, level);
-        u64 offset = level_size(level) - 1;
-
-        if (!(entry & PTE_P))
-            return false;
-        table = entry & PTE_ADDR;
-        if (!is_page(entry, level))
-            continue;
-        *pa = (table & ~offset) | (va & offset);
-        *flags = (entry & PTE_W ? PAGING_WRITE : 0) | (entry & PTE_NX ? 0 : PAGING_EXEC);
-        return true;
-    }
-}
-
 static bool map_segment(struct paging *paging, const struct paging_segment *segment)
 {
     u64 size = segment->end - segment->start;

@@ -54,13 +54,4 @@ bool paging_map(struct paging *paging, u64 va, u64 pa, u64 size, u32 flags);
 /* Unmaps the one page that contains va, splitting a larger one. True if none was mapped, too. */
 bool paging_unmap_page(struct paging *paging, u64 va);
 
-/*
- * Maps a stack, [bottom, bottom + size) to pa on, writable, and unmaps the page below bottom, so
- * that an overflow faults.
- */
-bool paging_map_stack(struct paging *paging, u64 bottom, u64 pa, u64 size);
-
-/* Where va is mapped and with which PAGING_* flags; false if it is not. */
-bool paging_lookup(const struct paging *paging, u64 va, u64 *pa, u32 *flags);
-
 #endif

@@ -215,7 +215,8 @@ const struct field_info *field_lookup(u32 encoding)
     return field->offset ? field : NULL;
 }
 
-bool field_offered(const struct vmx_caps *caps, const struct field_info *field)
+/* Whether a field that field_lookup found is there with what caps offer. */
+static bool field_offered(const struct vmx_caps *caps, const struct field_info *field)
 {
     u64 needs = field_needs[field->needs];
 

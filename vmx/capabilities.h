@@ -52,9 +52,6 @@ struct field_info {
 /* NULL if no processor of ours has the field. High-half encodings find their 64-bit field. */
 const struct field_info *field_lookup(u32 encoding);
 
-/* Whether a field that field_lookup found is there with what caps offer. */
-bool field_offered(const struct vmx_caps *caps, const struct field_info *field);
-
 bool field_exists(const struct vmx_caps *caps, u32 encoding);
 
 /* What VMREAD returns, and what VMWRITE stores, at the field's own width. high: the encoding was

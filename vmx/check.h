@@ -33,21 +33,8 @@ enum vm_instruction_error check_host_state(const struct vmcs12 *vmcs12, const st
 bool check_guest_state(const struct vmcs12 *vmcs12, const struct vmx_caps *caps, u64 current_vmcs,
                        u64 pdpte[4], u64 *qualification);
 
-/*
- * The parts of check_controls and check_guest_state that stay to be made if nothing else changed
- * since a full check passed: the event to inject, the TPR threshold (against memory); RIP, RFLAGS,
- * non-register state, link pointer and PDPTEs. What a VM exit of L2 itself saves is valid. A
- * changed RFLAGS.VM, CR0 or CR4 needs the full check, for the segments depend on them; so does any
- * change of a control word.
- */
-enum vm_instruction_error check_controls_again(const struct vmcs12 *vmcs12,
-                                               const struct vmx_caps *caps);
-bool check_guest_again(const struct vmcs12 *vmcs12, const struct vmx_caps *caps, u64 current_vmcs,
-                       u64 pdpte[4], u64 *qualification);
-
 /* Reads the four PDPTEs at cr3; false if one is present and has a reserved bit set. */
 bool load_pdptes(u64 cr3, const struct vmx_caps *caps, u64 pdpte[4]);
-bool pdptes_valid(const u64 pdpte[4], const struct vmx_caps *caps);
 
 /* An EPT pointer, as VM entry and INVEPT take it. */
 bool eptp_valid(u64 eptp, const struct vmx_caps *caps);

@@ -235,21 +235,14 @@ static bool entry_controls_valid(const struct vmcs12 *vmcs12, const struct vmx_c
            msr_area_valid(caps, vmcs12->vm_entry_msr_load_count, vmcs12->vm_entry_msr_load_addr);
 }
 
-enum vm_instruction_error check_controls_again(const struct vmcs12 *vmcs12,
-                                               const struct vmx_caps *caps)
-{
-    bool valid = event_valid(vmcs12, caps) && tpr_shadow_valid(vmcs12, caps);
-
-    return valid ? VMXERR_NONE : VMXERR_ENTRY_INVALID_CONTROL_FIELD;
-}
-
 enum vm_instruction_error check_controls(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
 {
     bool valid = execution_words_valid(vmcs12, caps) && bitmaps_valid(vmcs12, caps) &&
                  apic_virtualization_valid(vmcs12, caps) && posted_interrupts_valid(vmcs12, caps) &&
                  nmi_controls_valid(vmcs12) && translation_controls_valid(vmcs12, caps) &&
                  tsc_scaling_valid(vmcs12) && exit_controls_valid(vmcs12, caps) &&
-                 entry_controls_valid(vmcs12, caps);
+                 entry_controls_valid(vmcs12, caps) && event_valid(vmcs12, caps) &&
+                 tpr_shadow_valid(vmcs12, caps);
 
-    return valid ? check_controls_again(vmcs12, caps) : VMXERR_ENTRY_INVALID_CONTROL_FIELD;
+    return valid ? VMXERR_NONE : VMXERR_ENTRY_INVALID_CONTROL_FIELD;
 }

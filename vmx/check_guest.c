@@ -353,7 +353,7 @@ static bool pending_debug_valid(const struct guest *guest)
            !(vmcs12->guest_interruptibility_info & INTERRUPTIBILITY_MOV_SS);
 }
 
-bool pdptes_valid(const u64 pdpte[4], const struct vmx_caps *caps)
+static bool pdptes_valid(const u64 pdpte[4], const struct vmx_caps *caps)
 {
     u64 reserved = PDPTE_RESERVED | ~0ull << caps->physical_bits;
 
@@ -404,13 +404,15 @@ static struct guest guest_of(const struct vmcs12 *vmcs12, const struct vmx_caps 
     };
 }
 
-bool check_guest_again(const struct vmcs12 *vmcs12, const struct vmx_caps *caps, u64 current_vmcs,
+bool check_guest_state(const struct vmcs12 *vmcs12, const struct vmx_caps *caps, u64 current_vmcs,
                        u64 pdpte[4], u64 *qualification)
 {
     const struct guest guest = guest_of(vmcs12, caps);
 
     *qualification = ENTRY_FAIL_DEFAULT;
-    if (!rip_valid(&guest) || !rflags_valid(&guest))
+    if (!control_registers_valid(&guest) || !msrs_valid(&guest) || !efer_valid(&guest) ||
+        !segments_valid(&guest) || !tables_valid(&guest) || !rip_valid(&guest) ||
+        !rflags_valid(&guest))
         return false;
     *qualification = ENTRY_FAIL_VMCS_LINK_PTR;
     if (!link_pointer_valid(&guest, current_vmcs))
@@ -420,16 +422,4 @@ bool check_guest_again(const struct vmcs12 *vmcs12, const struct vmx_caps *caps,
         return false;
     *qualification = ENTRY_FAIL_PDPTE;
     return guest_pdptes_valid(&guest, pdpte);
-}
-
-bool check_guest_state(const struct vmcs12 *vmcs12, const struct vmx_caps *caps, u64 current_vmcs,
-                       u64 pdpte[4], u64 *qualification)
-{
-    const struct guest guest = guest_of(vmcs12, caps);
-
-    *qualification = ENTRY_FAIL_DEFAULT;
-    if (!control_registers_valid(&guest) || !msrs_valid(&guest) || !efer_valid(&guest) ||
-        !segments_valid(&guest) || !tables_valid(&guest))
-        return false;
-    return check_guest_again(vmcs12, caps, current_vmcs, pdpte, qualification);
 }

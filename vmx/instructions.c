@@ -22,9 +22,10 @@ static void finish(u64 flags)
     skip_instruction();
 }
 
-void vm_succeed(void) { finish(0); }
+/* VMsucceed and VMfailInvalid. */
+static void vm_succeed(void) { finish(0); }
 
-void vm_fail_invalid(void) { finish(RFLAGS_CF); }
+static void vm_fail_invalid(void) { finish(RFLAGS_CF); }
 
 void vm_fail(struct cpu *cpu, enum vm_instruction_error error)
 {
@@ -234,7 +235,8 @@ void exit_vmwrite(struct cpu *cpu)
         vm_fail(cpu, VMXERR_UNSUPPORTED_VMCS_COMPONENT);
         return;
     }
-    if (VMCS_FIELD_TYPE(encoding) == VMCS_TYPE_READ_ONLY && !(l0.caps.misc & VMX_MISC_VMWRITE_ANY)) {
+    if (VMCS_FIELD_TYPE(encoding) == VMCS_TYPE_READ_ONLY &&
+        !(l0.caps.misc & VMX_MISC_VMWRITE_ANY)) {
         vm_fail(cpu, VMXERR_VMWRITE_READ_ONLY_COMPONENT);
         return;
     }
@@ -269,7 +271,8 @@ void exit_vmcall(struct cpu *cpu)
 }
 
 /* The descriptor's upper half is reserved and, as on the processor, not checked. */
-static enum vm_instruction_error do_invept(struct cpu *cpu, u64 type, const struct inv_descriptor *d)
+static enum vm_instruction_error do_invept(struct cpu *cpu, u64 type,
+                                           const struct inv_descriptor *d)
 {
     if (type == INVEPT_ALL_CONTEXT)
         ept02_invalidate_all(&cpu->nested.ept02);
@@ -286,7 +289,8 @@ static bool invept_type_offered(u64 type)
 }
 
 /* L2's VPIDs are the hardware's. */
-static enum vm_instruction_error do_invvpid(struct cpu *cpu, u64 type, const struct inv_descriptor *d)
+static enum vm_instruction_error do_invvpid(struct cpu *cpu, u64 type,
+                                            const struct inv_descriptor *d)
 {
     (void)cpu;
     if (d->context >> 16 || (type != INVVPID_ALL_CONTEXT && !d->context) ||

@@ -18,10 +18,8 @@ void exit_vmcall(struct cpu *cpu);
 void exit_invept(struct cpu *cpu);
 void exit_invvpid(struct cpu *cpu);
 
-/* The instruction ends with VMsucceed, VMfailInvalid, or VMfail with a number (which is
-   VMfailInvalid without a current VMCS). SDM vol. 3, "Conventions". */
-void vm_succeed(void);
-void vm_fail_invalid(void);
+/* The instruction ends with VMfail with a number, which is VMfailInvalid without a current VMCS.
+   SDM vol. 3, "Conventions". */
 void vm_fail(struct cpu *cpu, enum vm_instruction_error error);
 
 #endif

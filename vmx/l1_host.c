@@ -13,9 +13,9 @@
 
 #define HOST_CODE64_AR 0xa09bu
 #define HOST_CODE32_AR 0xc09bu
-#define HOST_DATA_AR 0xc093u
-#define HOST_TSS_AR 0x8bu
-#define DR7_INITIAL 0x400u
+#define HOST_DATA_AR   0xc093u
+#define HOST_TSS_AR    0x8bu
+#define DR7_INITIAL    0x400u
 
 static bool host_is_64bit(const struct vmcs12 *vmcs12)
 {

@@ -8,7 +8,7 @@
 /* What L1 takes over from L2 where vmcs12 loads nothing. */
 struct l2_leftover {
     u64 efer, pat;
-    bool nmi_blocked;    /* the exit leaves NMIs blocked */
+    bool nmi_blocked;         /* the exit leaves NMIs blocked */
     bool nmi_blocking_is_l2s; /* L2 ran without virtual NMIs: its blocking is the processor's */
 };
 

@@ -73,7 +73,9 @@ static void leave_l2(struct cpu *cpu)
     shadow_vmcs_load(cpu, slot);
 }
 
-void l2_exit_to_l1(struct cpu *cpu, u32 reason, u64 qualification)
+/* The exit reaches L1, with the information that the processor left in vmcs02 but for reason and
+   qualification. Afterwards vmcs01 is current. */
+static void l2_exit_to_l1(struct cpu *cpu, u32 reason, u64 qualification)
 {
     struct vmcs02 *slot = cpu->nested.current;
 
@@ -82,7 +84,8 @@ void l2_exit_to_l1(struct cpu *cpu, u32 reason, u64 qualification)
     leave_l2(cpu);
 }
 
-void l2_exit_event_to_l1(struct cpu *cpu, u32 intr_info, u32 error_code)
+/* The same for an event: with VM-exit interruption information and error code. */
+static void l2_exit_event_to_l1(struct cpu *cpu, u32 intr_info, u32 error_code)
 {
     struct vmcs02 *slot = cpu->nested.current;
 
@@ -141,8 +144,8 @@ void l2_pending_init(struct cpu *cpu)
 void l2_entry_vmfail(struct cpu *cpu, u64 error)
 {
     log_warn_once("core %u: the processor refused vmcs02 with VM-instruction error %lu, which the "
-              "checks of vmcs12 did not foresee",
-              cpu->index, error);
+                  "checks of vmcs12 did not foresee",
+                  cpu->index, error);
     vmcs_switch(cpu->vmcs01_pa);
     cpu->in_l2 = false;
     vm_fail(cpu, VMXERR_ENTRY_INVALID_CONTROL_FIELD);
@@ -203,9 +206,7 @@ static void handle_ept_violation(struct cpu *cpu)
         qualification |= walk.rights << EPT_VIOLATION_RWX_SHIFT;
         l2_exit_to_l1(cpu, EXIT_REASON_EPT_VIOLATION, qualification);
         return;
-    case EPT02_MISCONFIGURED:
-        l2_exit_to_l1(cpu, EXIT_REASON_EPT_MISCONFIG, 0);
-        return;
+    case EPT02_MISCONFIGURED: l2_exit_to_l1(cpu, EXIT_REASON_EPT_MISCONFIG, 0); return;
     case EPT02_UNMAPPED:
         if (ept01_demand(cpu, ept12_address(&walk, ngpa)))
             break;

@@ -73,26 +73,18 @@ static bool load_msr(u32 index, u64 value)
     switch (index) {
     case MSR_IA32_FS_BASE:
     case MSR_IA32_GS_BASE:
-    case MSR_IA32_BIOS_UPDT_TRIG:
-        return false;
-    case MSR_IA32_EFER:
-        return load_efer(value);
+    case MSR_IA32_BIOS_UPDT_TRIG: return false;
+    case MSR_IA32_EFER: return load_efer(value);
     case MSR_IA32_PAT:
         if (!pat_valid(value))
             return false;
         vmwrite(GUEST_IA32_PAT, value);
         return true;
-    case MSR_IA32_DEBUGCTL:
-        return load_debugctl(value);
-    case MSR_IA32_SYSENTER_CS:
-        vmwrite(GUEST_SYSENTER_CS, (u32)value);
-        return true;
-    case MSR_IA32_SYSENTER_ESP:
-        return canonical_field(GUEST_SYSENTER_ESP, value);
-    case MSR_IA32_SYSENTER_EIP:
-        return canonical_field(GUEST_SYSENTER_EIP, value);
-    default:
-        return msr_write(index, value);
+    case MSR_IA32_DEBUGCTL: return load_debugctl(value);
+    case MSR_IA32_SYSENTER_CS: vmwrite(GUEST_SYSENTER_CS, (u32)value); return true;
+    case MSR_IA32_SYSENTER_ESP: return canonical_field(GUEST_SYSENTER_ESP, value);
+    case MSR_IA32_SYSENTER_EIP: return canonical_field(GUEST_SYSENTER_EIP, value);
+    default: return msr_write(index, value);
     }
 }
 

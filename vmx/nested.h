@@ -9,8 +9,8 @@
 #include "../mm/ept02.h"
 
 #define VMCS02_SLOTS 4
-#define NO_ADDRESS (~0ull)
-#define STEP_PAGES 8 /* that one instruction of L2 reaches, tables and stack included */
+#define NO_ADDRESS   (~0ull)
+#define STEP_PAGES   8 /* that one instruction of L2 reaches, tables and stack included */
 
 /*
  * A vmcs12 that is active on this core, with the vmcs02 that runs it. vmcs12 is L0's private
@@ -19,25 +19,25 @@
 struct vmcs02 {
     u64 vmcs12_pa; /* where L1 has it; NO_ADDRESS: the slot is free */
     struct vmcs12 *vmcs12;
-    u64 pa;            /* of the hardware vmcs02 */
-    u64 shadow_pa;     /* of the hardware shadow VMCS that L1 reads and writes without exits */
-    u64 msr_bitmap_pa; /* merged from L0's and L1's */
-    bool launched;     /* the hardware's launch state of vmcs02 */
-    bool prepared;     /* the fields that never change stand in vmcs02 */
+    u64 pa;              /* of the hardware vmcs02 */
+    u64 shadow_pa;       /* of the hardware shadow VMCS that L1 reads and writes without exits */
+    u64 msr_bitmap_pa;   /* merged from L0's and L1's */
+    bool launched;       /* the hardware's launch state of vmcs02 */
+    bool prepared;       /* the fields that never change stand in vmcs02 */
     bool controls_dirty; /* L1 wrote a control field that is not copied at each entry */
-    bool guest_dirty;  /* L1 wrote a guest field that is not copied at each entry */
-    bool guest_stale;  /* vmcs02 has newer guest fields that are not copied at each exit */
-    u64 last_used;     /* counts VMPTRLDs: the lowest is evicted */
+    bool guest_dirty;    /* L1 wrote a guest field that is not copied at each entry */
+    bool guest_stale;    /* vmcs02 has newer guest fields that are not copied at each exit */
+    u64 last_used;       /* counts VMPTRLDs: the lowest is evicted */
 };
 
 struct nested {
-    bool vmxon;       /* L1 is in VMX operation */
-    u64 vmxon_ptr;    /* physical address of its VMXON region */
+    bool vmxon;             /* L1 is in VMX operation */
+    u64 vmxon_ptr;          /* physical address of its VMXON region */
     struct vmcs02 *current; /* NULL: no current VMCS */
     struct vmcs02 slots[VMCS02_SLOTS];
     u64 use_count;
     struct ept02 ept02;
-    u32 step_count;   /* pages of hidden memory that L2 is stepping over: */
+    u32 step_count;           /* pages of hidden memory that L2 is stepping over: */
     u64 step_gpa[STEP_PAGES]; /* their addresses in L2 */
 };
 

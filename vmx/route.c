@@ -3,9 +3,9 @@
 #include "vmx.h"
 #include "../mm/phys.h"
 
-#define BITMAP_MSRS 0x2000u
-#define HIGH_MSRS 0xc0000000u
-#define HIGH_BITMAP 1024u  /* bytes from the bitmap for low MSRs to that for high ones */
+#define BITMAP_MSRS  0x2000u
+#define HIGH_MSRS    0xc0000000u
+#define HIGH_BITMAP  1024u /* bytes from the bitmap for low MSRs to that for high ones */
 #define WRITE_BITMAP 2048u /* and from reads to writes */
 
 bool route_msr_to_l1(const struct vmcs12 *vmcs12, u32 msr, bool write)

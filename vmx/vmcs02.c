@@ -12,16 +12,16 @@
 
 /* Guest fields copied when L1 wrote one of them, and back when L1 reads one. */
 static const u16 rare_guest[] = {
-    GUEST_ES_SELECTOR,   GUEST_CS_SELECTOR,   GUEST_SS_SELECTOR,   GUEST_DS_SELECTOR,
-    GUEST_FS_SELECTOR,   GUEST_GS_SELECTOR,   GUEST_LDTR_SELECTOR, GUEST_TR_SELECTOR,
-    GUEST_ES_LIMIT,      GUEST_CS_LIMIT,      GUEST_SS_LIMIT,      GUEST_DS_LIMIT,
-    GUEST_FS_LIMIT,      GUEST_GS_LIMIT,      GUEST_LDTR_LIMIT,    GUEST_TR_LIMIT,
-    GUEST_GDTR_LIMIT,    GUEST_IDTR_LIMIT,    GUEST_ES_AR_BYTES,   GUEST_CS_AR_BYTES,
-    GUEST_SS_AR_BYTES,   GUEST_DS_AR_BYTES,   GUEST_FS_AR_BYTES,   GUEST_GS_AR_BYTES,
-    GUEST_LDTR_AR_BYTES, GUEST_TR_AR_BYTES,   GUEST_ES_BASE,       GUEST_CS_BASE,
-    GUEST_SS_BASE,       GUEST_DS_BASE,       GUEST_FS_BASE,       GUEST_GS_BASE,
-    GUEST_LDTR_BASE,     GUEST_TR_BASE,       GUEST_GDTR_BASE,     GUEST_IDTR_BASE,
-    GUEST_SYSENTER_CS,   GUEST_SYSENTER_ESP,  GUEST_SYSENTER_EIP,
+    GUEST_ES_SELECTOR,   GUEST_CS_SELECTOR,  GUEST_SS_SELECTOR,   GUEST_DS_SELECTOR,
+    GUEST_FS_SELECTOR,   GUEST_GS_SELECTOR,  GUEST_LDTR_SELECTOR, GUEST_TR_SELECTOR,
+    GUEST_ES_LIMIT,      GUEST_CS_LIMIT,     GUEST_SS_LIMIT,      GUEST_DS_LIMIT,
+    GUEST_FS_LIMIT,      GUEST_GS_LIMIT,     GUEST_LDTR_LIMIT,    GUEST_TR_LIMIT,
+    GUEST_GDTR_LIMIT,    GUEST_IDTR_LIMIT,   GUEST_ES_AR_BYTES,   GUEST_CS_AR_BYTES,
+    GUEST_SS_AR_BYTES,   GUEST_DS_AR_BYTES,  GUEST_FS_AR_BYTES,   GUEST_GS_AR_BYTES,
+    GUEST_LDTR_AR_BYTES, GUEST_TR_AR_BYTES,  GUEST_ES_BASE,       GUEST_CS_BASE,
+    GUEST_SS_BASE,       GUEST_DS_BASE,      GUEST_FS_BASE,       GUEST_GS_BASE,
+    GUEST_LDTR_BASE,     GUEST_TR_BASE,      GUEST_GDTR_BASE,     GUEST_IDTR_BASE,
+    GUEST_SYSENTER_CS,   GUEST_SYSENTER_ESP, GUEST_SYSENTER_EIP,
 };
 
 /* Guest fields copied at each entry and exit. */
@@ -229,8 +229,8 @@ static void load_hot(struct cpu *cpu, struct vmcs02 *slot)
     vmwrite(CPU_BASED_VM_EXEC_CONTROL, proc | l0.controls.proc);
     vmwrite(EXCEPTION_BITMAP, vmcs12->exception_bitmap);
     vmwrite(CR0_READ_SHADOW, vmcs12->cr0_read_shadow);
-    vmwrite(CR4_READ_SHADOW, vmcs12->cr4_read_shadow &
-                                 ~(l0.hidden_cr4 & ~vmcs12->cr4_guest_host_mask));
+    vmwrite(CR4_READ_SHADOW,
+            vmcs12->cr4_read_shadow & ~(l0.hidden_cr4 & ~vmcs12->cr4_guest_host_mask));
     if (proc & CPU_BASED_TPR_SHADOW)
         vmwrite(TPR_THRESHOLD, vmcs12->tpr_threshold);
     if (vmcs12->pin_based_vm_exec_control & PIN_BASED_PREEMPTION_TIMER)

@@ -66,10 +66,30 @@ class TestHiddenMemory:
         l1.poweroff()
 
 
+class TestNmi:
+    def test_nmis_that_hit_l0_reach_l1(self, boot: Boot) -> None:
+        """Linux asks a core for a backtrace by NMI, and waits for it, while that core keeps L0 busy."""
+        l1 = boot(cpus=2)
+        l1.run("taskset 2 exits cpuid 1000000000 & echo $! >/tmp/pid")
+        before = self.nmis(l1, 1)
+        rounds = 10
+        l1.run(f"for i in $(seq {rounds}); do echo l >/proc/sysrq-trigger; done", 120)
+        assert "exits" in l1.run("cat /proc/$(cat /tmp/pid)/comm"), "the core was not busy any more"
+        assert self.nmis(l1, 1) == before + rounds
+        l1.run("kill $(cat /tmp/pid)")
+        l1.kvmguest("hello", "timer")
+        l1.poweroff()
+
+    def nmis(self, l1: L1, cpu: int) -> int:
+        line = re.search(r"NMI: *(\d+) *(\d+)", l1.run("grep NMI: /proc/interrupts"))
+        assert line
+        return int(line.group(1 + cpu))
+
+
 class TestPanic:
     def panic_of(self, boot: Boot, number: int) -> str:
         l1 = boot(cpus=2, plastron=PANIC_BUILD)
-        l1.machine.sendline(f"taskset 2 vmcall {number}")
+        l1.machine.sendline(f"taskset 2 exits vmcall {number}")
         l1.machine.expect("Plastron: PANIC: ", 60)
         l1.machine.expect("machine stopped[^\r\n]*", 60)
         return l1.machine.before

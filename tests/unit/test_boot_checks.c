@@ -145,15 +145,17 @@ static void test_processor(void **state)
 
     facts = complete;
     facts.tme_activate = 2 | 4ull << 32;
-    assert_refused(&facts, "memory encryption with several keys (TME-MK) is on: switch it off in the "
-                           "firmware's setup");
+    assert_refused(&facts,
+                   "memory encryption with several keys (TME-MK) is on: switch it off in the "
+                   "firmware's setup");
     facts.tme_activate = 4ull << 32; /* not active */
     assert_true(checks_pass(&facts, reason));
 
     facts = complete;
     facts.cpuid_80000001_edx &= ~CPUID_80000001_EDX_NX;
-    assert_refused(&facts, "the processor's execute-disable bit is off (CPUID.80000001H:EDX.NX[20] = "
-                           "0): switch it on in the firmware's setup");
+    assert_refused(&facts,
+                   "the processor's execute-disable bit is off (CPUID.80000001H:EDX.NX[20] = "
+                   "0): switch it on in the firmware's setup");
     facts.cpuid_80000001_edx = 0;
     assert_refused(&facts, "the processor has no 64-bit mode with 4-level paging "
                            "(CPUID.80000001H:EDX.LM[29] = 0)");

@@ -405,29 +405,13 @@ static void test_reads(void **state)
     assert_int_equal(test_memory_reads, 1);
 }
 
-/* The short check sees events and the threshold. */
-static void test_again(void **state)
-{
-    struct vmcs12 v;
-    struct vmx_caps caps;
-
-    (void)state;
-    base_make(BASE_64, &v, &caps);
-    assert_int_equal(check_controls_again(&v, &caps), OK);
-    v.INFO = EVENT(INTR_TYPE_NMI, 3);
-    assert_int_equal(check_controls_again(&v, &caps), BAD);
-    v.INFO = 0;
-    v.PROC |= CPU_BASED_TPR_SHADOW;
-    v.tpr_threshold = 6;
-    assert_int_equal(check_controls_again(&v, &caps), BAD);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),  cmocka_unit_test(test_error_codes),
-        cmocka_unit_test(test_words), cmocka_unit_test(test_reads),
-        cmocka_unit_test(test_again),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_error_codes),
+        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_reads),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -690,28 +690,12 @@ static void test_no_surprise(void **state)
     }
 }
 
-/* The rows of non-register state have the same outcome in the short check. */
-static s32 outcome_again(const struct vmcs12 *v, const struct vmx_caps *caps)
-{
-    u64 qualification = 99;
-    u64 pdpte[4];
-    bool valid = check_guest_again(v, caps, TEST_CURRENT_VMCS, pdpte, &qualification);
-
-    return valid ? OK : (s32)qualification;
-}
-
-static void test_again(void **state)
-{
-    (void)state;
-    rows_run(state_rows, ARRAY_SIZE(state_rows), outcome_again);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_registers),    cmocka_unit_test(test_segments),
         cmocka_unit_test(test_non_register), cmocka_unit_test(test_pdptes),
-        cmocka_unit_test(test_no_surprise),  cmocka_unit_test(test_again),
+        cmocka_unit_test(test_no_surprise),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -76,8 +76,8 @@ static void off_means_uncacheable(void **state)
 
     (void)state;
     set_variable(&mtrrs, 0, 0, SIZE_1G, MT_WB);
-    assert_int_equal(memtype_of(&mtrrs, 0), MT_UC);
-    assert_int_equal(memtype_of(&mtrrs, SIZE_1G), MT_UC);
+    assert_int_equal(memtype_range(&mtrrs, 0, PAGE_SIZE), MT_UC);
+    assert_int_equal(memtype_range(&mtrrs, SIZE_1G, PAGE_SIZE), MT_UC);
     assert_int_equal(memtype_range(&mtrrs, 0, SIZE_1G), MT_UC);
 }
 
@@ -102,8 +102,7 @@ static void fixed_ranges_have_their_addresses(void **state)
                 u32 want = pa >= 0x100000                     ? MT_WP
                            : pa >= start && pa < start + size ? MT_WC
                                                               : MT_WB;
-                assert_int_equal(memtype_of(&mtrrs, pa), want);
-                assert_int_equal(memtype_of(&mtrrs, pa + 0xfff), want);
+                assert_int_equal(memtype_range(&mtrrs, pa, PAGE_SIZE), want);
             }
             assert_int_equal(memtype_range(&mtrrs, start, size), MT_WC);
             assert_int_equal(memtype_range(&mtrrs, 0, 0x100000), MEMTYPE_MIXED);
@@ -130,7 +129,7 @@ static void overlaps_follow_the_precedences(void **state)
         mtrrs.mask[3] ^= i / 625 & 2 ? MTRR_PHYSMASK_VALID : 0;
         mtrrs.mask[9] ^= i / 625 & 4 ? MTRR_PHYSMASK_VALID : 0;
         for (u64 pa = 0x3fe00000; pa <= 0x40600000; pa += 0x200000) {
-            assert_int_equal(memtype_of(&mtrrs, pa), model_type(&mtrrs, pa));
+            assert_int_equal(memtype_range(&mtrrs, pa, PAGE_SIZE), model_type(&mtrrs, pa));
             assert_int_equal(memtype_range(&mtrrs, pa, SIZE_2M), model_type(&mtrrs, pa));
         }
     }
@@ -194,7 +193,7 @@ static void ranges_equal_the_sum_of_their_pages(void **state)
             u64 pa = align_down(fake_below(window), size);
 
             assert_int_equal(memtype_range(&mtrrs, pa, size), model_range(&mtrrs, pa, size));
-            assert_int_equal(memtype_of(&mtrrs, pa + 0x123), model_type(&mtrrs, pa));
+            assert_int_equal(memtype_range(&mtrrs, pa, PAGE_SIZE), model_type(&mtrrs, pa));
         }
     }
 }

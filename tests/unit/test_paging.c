@@ -81,25 +81,13 @@ static struct found walk(u64 va)
 static void assert_mapped(u64 va, u64 pa, u32 flags)
 {
     struct found found = walk(va);
-    u64 looked_up;
-    u32 looked_up_flags;
 
     assert_true(found.mapped);
     assert_int_equal(found.pa, pa);
     assert_int_equal(found.flags, flags);
-    assert_true(paging_lookup(&paging, va, &looked_up, &looked_up_flags));
-    assert_int_equal(looked_up, pa);
-    assert_int_equal(looked_up_flags, flags);
 }
 
-static void assert_unmapped(u64 va)
-{
-    u64 pa;
-    u32 flags;
-
-    assert_false(walk(va).mapped);
-    assert_false(paging_lookup(&paging, va, &pa, &flags));
-}
+static void assert_unmapped(u64 va) { assert_false(walk(va).mapped); }
 
 static void the_address_space_of_l0(void **state)
 {
@@ -205,27 +193,6 @@ static void a_page_is_taken_out_of_a_large_one(void **state)
     assert_true(paging_unmap_page(&paging, 0x123456000));
 }
 
-static void a_stack_has_a_guard_page(void **state)
-{
-    struct paging_layout wanted = layout(true);
-    u64 bottom = 0xffffc00000004000;
-
-    (void)state;
-    assert_true(paging_build(&paging, &pool, &wanted));
-    assert_true(paging_map_stack(&paging, bottom, REGION + 0x300000, 0x4000));
-    assert_unmapped(bottom - 1);
-    assert_unmapped(bottom - PAGE_SIZE);
-    for (u64 i = 0; i < 0x4000; i += PAGE_SIZE)
-        assert_mapped(bottom + i, REGION + 0x300000 + i, PAGING_WRITE);
-    assert_unmapped(bottom + 0x4000);
-    /* In the direct map, where the page below was mapped. */
-    bottom = L0_DIRECT_BASE + REGION + 0x400000;
-    assert_true(paging_map_stack(&paging, bottom, REGION + 0x400000, 0x4000));
-    assert_unmapped(bottom - 8);
-    assert_mapped(bottom - PAGE_SIZE - 8, REGION + 0x400000 - PAGE_SIZE - 8, PAGING_WRITE);
-    assert_mapped(bottom, REGION + 0x400000, PAGING_WRITE);
-}
-
 /* Any sizes and alignments, mapped over each other, against one array entry a page. */
 #define WINDOW_PAGES 2048u
 #define WINDOW       0xffffc00040000000ull
@@ -305,7 +272,6 @@ static void a_small_pool_is_reported(void **state)
     assert_false(paging_unmap_page(&paging, page));
     assert_mapped(page, 3 * SIZE_1G, PAGING_WRITE); /* still whole */
     assert_false(paging_map(&paging, WINDOW, 0, PAGE_SIZE, PAGING_WRITE));
-    assert_false(paging_map_stack(&paging, page + PAGE_SIZE, 0, PAGE_SIZE));
 }
 
 int main(void)
@@ -314,7 +280,6 @@ int main(void)
         cmocka_unit_test_setup(the_address_space_of_l0, setup),
         cmocka_unit_test_setup(nothing_is_both_writable_and_executable, setup),
         cmocka_unit_test_setup(a_page_is_taken_out_of_a_large_one, setup),
-        cmocka_unit_test_setup(a_stack_has_a_guard_page, setup),
         cmocka_unit_test_setup(random_maps_match_a_model, setup),
         cmocka_unit_test_setup(a_huge_map_is_in_huge_pages, setup),
         cmocka_unit_test_setup(a_small_pool_is_reported, setup),

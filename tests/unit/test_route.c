@@ -42,8 +42,8 @@ static void test_msr_without_bitmap(void **state)
 /* Each MSR that a bitmap covers, each direction: its own bit decides and no other. */
 static void test_msr_bits(void **state)
 {
-    static const u32 msrs[] = {0,          1,          7,          8,          0x3a,      0x480,
-                               0x1fff,     0xc0000000, 0xc0000080, 0xc0000102, 0xc0001fff};
+    static const u32 msrs[] = {0,      1,          7,          8,          0x3a,      0x480,
+                               0x1fff, 0xc0000000, 0xc0000080, 0xc0000102, 0xc0001fff};
     struct vmcs12 vmcs12 = with_bitmap();
 
     (void)state;
@@ -80,7 +80,7 @@ static void test_cr4(void **state)
     assert_false(route_cr_to_l1(&vmcs12, 4, 0x2000));
     assert_false(route_cr_to_l1(&vmcs12, 4, 0x6000)); /* L0's bit alone */
     assert_true(route_cr_to_l1(&vmcs12, 4, 0x4000));
-    assert_true(route_cr_to_l1(&vmcs12, 0, 0));        /* CR0 */
+    assert_true(route_cr_to_l1(&vmcs12, 0, 0));          /* CR0 */
     assert_true(route_cr_to_l1(&vmcs12, 4 | 1 << 4, 0)); /* MOV from CR4 */
     assert_true(route_cr_to_l1(&vmcs12, 3, 0));
 }
