@@ -1,9 +1,12 @@
 """Plastron itself: its configuration, its memory, its panic."""
 import re
+from pathlib import Path
 
 import pytest
 
-from conftest import KVM_MODES, TOP, Boot, L1
+from conftest import KVM_MODES, LOGS, REFUSED, TOP, Boot, L1
+from emu import Machine
+from mkboot import make_boot
 
 PANIC_BUILD = TOP / "build" / "panic" / "plastron.efi"
 
@@ -36,6 +39,19 @@ class TestConfiguration:
         l1 = boot(conf="console=none\n", silent=True)
         l1.kvmguest("hello")
         l1.poweroff()
+
+
+class TestNextImage:
+    def test_missing(self, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+        """One line says so, and the firmware goes on: its own boot manager comes up."""
+        image = tmp_path / "disk.img"
+        make_boot(image, plastron=Path(request.config.getoption("--plastron")),
+                  conf="next=\\EFI\\nothing\\here.efi\n")
+        with Machine(image, cpus=1, emulator=request.config.getoption("--emulator"),
+                     log_path=LOGS / "test_missing.log") as machine:
+            reason = machine.expect(REFUSED, 60).group(1)
+            assert "here.efi" in reason
+            machine.expect("BdsDxe|Shell|UEFI", 60)
 
 
 class TestHiddenMemory:
@@ -73,7 +89,8 @@ class TestNmi:
         l1.run("taskset 2 exits cpuid 1000000000 & echo $! >/tmp/pid")
         before = self.nmis(l1, 1)
         rounds = 10
-        l1.run(f"for i in $(seq {rounds}); do echo l >/proc/sysrq-trigger; done", 120)
+        ask = f"for i in $(seq {rounds}); do echo l >/proc/sysrq-trigger; done"
+        l1.run(f"taskset 1 sh -c '{ask}'", 120)
         assert "exits" in l1.run("cat /proc/$(cat /tmp/pid)/comm"), "the core was not busy any more"
         assert self.nmis(l1, 1) == before + rounds
         l1.run("kill $(cat /tmp/pid)")
