@@ -178,7 +178,7 @@ system: setup-build setup-emulator setup-guests setup-tests
 	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/plastron.efi
 	@$(MAKE) --no-print-directory -j$$(nproc) B=$(B)/panic HOOK=tests/system/panic_hook.c \
 		$(B)/panic/plastron.efi
-	@/usr/bin/python3 -m pytest tests/system -n 2 $(PYTEST)
+	@/usr/bin/python3 -m pytest tests/system -n 2 -vv $(PYTEST)
 
 test:
 	@tests/run unit probe system
