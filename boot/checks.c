@@ -30,9 +30,9 @@ struct requirement {
 static const struct requirement requirements[] = {
     {PRIMARY, MAY_BE_1(31), "the primary processor-based control \"activate secondary controls\""},
     {PRIMARY, MAY_BE_1(28), "the primary processor-based control \"use MSR bitmaps\""},
-    {PRIMARY, MAY_BE_1(27), "the primary processor-based control \"monitor trap flag\""},
     {SECONDARY, MAY_BE_1(1), "EPT, the secondary processor-based control \"enable EPT\""},
     {SECONDARY, MAY_BE_1(7), "the secondary processor-based control \"unrestricted guest\""},
+    {PRIMARY, MAY_BE_1(27), "the primary processor-based control \"monitor trap flag\""},
     {EPT_VPID, 6, "EPT with a page-walk length of 4"},
     {EPT_VPID, 14, "EPT paging structures of memory type WB"},
     {EPT_VPID, 16, "EPT with 2-MByte pages"},

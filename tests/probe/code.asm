@@ -40,7 +40,6 @@ SEGMENT_FORMS "addr32:", [ecx]
 SEGMENT_FORMS "disp8:", [r13 - 0x10]
 SEGMENT_FORMS "r12:", [r12 + r9 * 4]
 SEGMENT_FORMS "index-only:", [rdx * 2 + 0x1000]
-SEGMENT_FORMS "disp32:", [abs 0x1000]
 
 CODE 64, "mov-ss vmlaunch"
     mov edx, ss
@@ -152,7 +151,6 @@ GUEST_ALL "int1", db 0xf1
 GUEST_ALL "int 0x30", int 0x30
 GUEST_ALL "int 3 in two bytes", {db 0xcd, 0x03}
 GUEST_ALL "clts", clts
-GUEST_ALL "swapgs-free nop", nop
 GUEST_CODE 64, "monitor"
     mov rax, 0x3000
     monitor
@@ -284,7 +282,6 @@ GUEST_EACH "mov cr2, xax", {mov cr2, rax}, {mov cr2, eax}
 GUEST_EACH "mov cr3, xax", {mov cr3, rax}, {mov cr3, eax}
 GUEST_EACH "mov cr4, xax", {mov cr4, rax}, {mov cr4, eax}
 GUEST_EACH "mov xax, cr0", {mov rax, cr0}, {mov eax, cr0}
-GUEST_EACH "mov xax, cr2", {mov rax, cr2}, {mov eax, cr2}
 GUEST_EACH "mov xax, cr3", {mov rax, cr3}, {mov eax, cr3}
 GUEST_EACH "mov xax, cr4", {mov rax, cr4}, {mov eax, cr4}
 GUEST_CODE 64, "mov cr0, cr0"
@@ -335,7 +332,6 @@ END
 GUEST_ALL "smsw ax", smsw ax
 GUEST_ALL "smsw eax", smsw eax
 GUEST 64, "smsw rax", smsw rax
-GUEST_ALL "smsw mem", {smsw [0x3000]}
 GUEST_ALL "lmsw ax", lmsw ax
 GUEST 64, "lmsw mem", lmsw [0x3000]
 GUEST 32, "lmsw mem", lmsw [0x3000]
@@ -527,7 +523,6 @@ GUEST_CODE 16, "bound"
     bound eax, [0x3000]
     vmcall
 END
-GUEST 64, "read 0", mov rax, [0x3ff000]
 GUEST 64, "read absent", mov eax, [0x30000]
 GUEST 64, "write absent", mov [0x30008], eax
 GUEST_CODE 64, "fetch absent"
@@ -620,16 +615,6 @@ GUEST_CODE 64, "code breakpoint"
     mov eax, 0x402
     mov dr7, rax
     times 64 nop
-    vmcall
-END
-GUEST 64, "double fault", {int3}
-GUEST_CODE 64, "iret to user"
-    push 0x2b
-    push 0x12f00
-    push 2
-    push 0x23
-    push 0x1100
-    iretq
     vmcall
 END
 
@@ -772,12 +757,6 @@ GUEST_CODE %1, "read spare twice"
     mov ebx, [0x20014]
     vmcall
 END
-GUEST_CODE %1, "walk"
-    mov eax, [0x20010]
-    mov [0x21010], eax
-    mov eax, [0x3fff0]
-    vmcall
-END
 %endmacro
 SPARE_FORMS 64, rax
 SPARE_FORMS 32, eax
@@ -803,20 +782,6 @@ END
 GUEST_CODE 64, "cr8 write and read"
     mov cr8, rax
     mov rbx, cr8
-    vmcall
-END
-GUEST_CODE 64, "sti rdmsr wrmsr"
-    sti
-    nop
-    vmcall
-END
-GUEST_CODE 64, "sti and spin"
-    sti
-    nop
-    nop
-    nop
-    nop
-    cli
     vmcall
 END
 GUEST_CODE 64, "iret to user cpuid"
@@ -902,10 +867,8 @@ ROOT "xsetbv", xsetbv
 ROOT "xgetbv", xgetbv
 ROOT "invd", invd
 ROOT "wbinvd", wbinvd
-ROOT "rdpmc", rdpmc
 ROOT "getsec", getsec
 ROOT "rsm", rsm
-ROOT "hlt sti", {sti}
 ROOT "mov cr0, rax", mov cr0, rax
 ROOT "mov cr3, rax", mov cr3, rax
 ROOT "mov cr4, rax", mov cr4, rax
@@ -929,9 +892,6 @@ ROOT "locked add", lock add dword [rcx], 1
 ROOT "rep movsq", rep movsq
 ROOT "monitor", monitor
 ROOT "invlpg", invlpg [rcx]
-ROOT "invpcid", invpcid rax, [rcx]
-ROOT "rdtscp", rdtscp
-ROOT "rdrand", rdrand rax
 FAR_CODE 64, "user cpuid", cpuid
 FAR_CODE 64, "user xsetbv", xsetbv
 FAR_CODE 64, "user rdmsr", rdmsr

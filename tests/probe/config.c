@@ -12,7 +12,16 @@ static u64 number(const char *text)
     return value;
 }
 
-static void parse_word(const char *word)
+/* A plus sign stands for a space in a row's name. */
+static const char *with_spaces(char *text)
+{
+    for (char *at = text; *at; at++)
+        if (*at == '+')
+            *at = ' ';
+    return text;
+}
+
+static void parse_word(char *word)
 {
     if (text_equal(word, "attack"))
         config.attack = true;
@@ -25,7 +34,7 @@ static void parse_word(const char *word)
     else if (text_starts(word, "single=") && config.single_count < ARRAY_SIZE(config.single))
         config.single[config.single_count++] = number(word + 7);
     else if (text_starts(word, "only=") && config.only_count < ARRAY_SIZE(config.only))
-        config.only[config.only_count++] = word + 5;
+        config.only[config.only_count++] = with_spaces(word + 5);
 }
 
 void config_parse(void)

@@ -1,12 +1,12 @@
 /* The transcript on com1, by polling; what a row says is collected and printed as one line. */
 #include "probe.h"
 
-#define UART 0x3f8
-#define UART_FIFO_CONTROL 2
-#define UART_FIFO_SIZE 16
-#define UART_LINE_STATUS 5
+#define UART                   0x3f8
+#define UART_FIFO_CONTROL      2
+#define UART_FIFO_SIZE         16
+#define UART_LINE_STATUS       5
 #define UART_TRANSMITTER_EMPTY BIT(5)
-#define UART_TRANSMITTER_IDLE BIT(6)
+#define UART_TRANSMITTER_IDLE  BIT(6)
 
 #define POWER_PORT 0x8900
 

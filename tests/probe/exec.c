@@ -18,8 +18,8 @@ _Static_assert(offsetof(struct exec, ss) == 168, "stubs.asm");
 _Static_assert(EXEC_RETURNED == 0 && EXEC_EXITED == 2, "stubs.asm");
 
 /* The code that runs below CPL 0 or in compatibility mode ends with this. */
-#define VECTOR_FINISHED 0x41
-#define VECTOR_UNBLOCK_NMI 0x42
+#define VECTOR_FINISHED        0x41
+#define VECTOR_UNBLOCK_NMI     0x42
 #define VECTOR_FIRST_INTERRUPT 0x20
 
 void exec_enter(void);

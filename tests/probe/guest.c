@@ -11,11 +11,11 @@ const char *const guest_mode_names[GUEST_MODES] = {
 
 void vm_exit_entry(void);
 
-#define PTE_GUEST (PTE_P | PTE_W | PTE_U | PTE_A | PTE_D)
+#define PTE_GUEST     (PTE_P | PTE_W | PTE_U | PTE_A | PTE_D)
 #define APIC_PHYSICAL 0xfee00000ull
-#define EPT_WB (6ull << EPT_MEMORY_TYPE_SHIFT)
-#define DR7_INIT 0x400
-#define FAR_LIMIT 0xffffffffu
+#define EPT_WB        (6ull << EPT_MEMORY_TYPE_SHIFT)
+#define DR7_INIT      0x400
+#define FAR_LIMIT     0xffffffffu
 
 u8 *guest_memory(u32 gpa) { return arena_page(PAGE_GUEST) + gpa; }
 
@@ -212,8 +212,7 @@ static void set_real_segments(void)
 
     for (u32 i = SEG_ES; i <= SEG_GS; i++)
         set_segment(i, 0, 0, 0xffff, access);
-    set_segment(SEG_CS, L2_CODE >> 4, L2_CODE, 0xffff,
-                guest_mode == GUEST_V86 ? 0xf3 : 0x9b);
+    set_segment(SEG_CS, L2_CODE >> 4, L2_CODE, 0xffff, guest_mode == GUEST_V86 ? 0xf3 : 0x9b);
 }
 
 static void set_protected_segments(void)
@@ -222,8 +221,7 @@ static void set_protected_segments(void)
     u64 dpl = is_user() ? 0x60 : 0;
 
     for (u32 i = SEG_ES; i <= SEG_GS; i++)
-        set_segment(i, is_user() ? L2_SEL_USER_DATA : L2_SEL_DATA, 0, FAR_LIMIT,
-                    0xc093 | dpl);
+        set_segment(i, is_user() ? L2_SEL_USER_DATA : L2_SEL_DATA, 0, FAR_LIMIT, 0xc093 | dpl);
     set_segment(SEG_CS, is_user() ? L2_SEL_USER_CODE : L2_SEL_CODE, 0, FAR_LIMIT,
                 0x9b | dpl | long_bits);
 }
@@ -324,7 +322,7 @@ static void set_controls(void)
 
 static void set_structures(void)
 {
-    for (u32 page = PAGE_MSR_BITMAP; page <= PAGE_VMWRITE_BITMAP; page++)
+    for (u32 page = PAGE_MSR_BITMAP; page <= PAGE_POSTED; page++)
         memset(arena_page(page), 0, PAGE_SIZE);
     vm_write(IO_BITMAP_A, arena_address(PAGE_IO_BITMAP_A));
     vm_write(IO_BITMAP_B, arena_address(PAGE_IO_BITMAP_B));
@@ -401,8 +399,6 @@ void guest_skip(void)
              vm_read(GUEST_INTERRUPTIBILITY_INFO) &
                  ~(u64)(INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
 }
-
-void guest_fill_msr_bitmap(u8 value) { memset(arena_page(PAGE_MSR_BITMAP), value, PAGE_SIZE); }
 
 void field_set(u32 field, u64 bits)
 {

@@ -31,17 +31,36 @@ void guest_follow(u32 steps)
     }
 }
 
+/* Under the row's own controls, as an L0's tables may depend on them, but with nothing happening.
+ */
 static void touch_memory(void)
 {
-    struct exec saved = exec;
+    static const struct {
+        u32 field;
+        u64 quiet;
+    } fields[] = {
+        {GUEST_RFLAGS, RFLAGS_FIXED}, {GUEST_INTERRUPTIBILITY_INFO, 0},
+        {GUEST_ACTIVITY_STATE, 0},    {VM_ENTRY_INTR_INFO_FIELD, 0},
+        {TPR_THRESHOLD, 0},
+    };
+    u64 pin = vm_read(PIN_BASED_VM_EXEC_CONTROL), kept[ARRAY_SIZE(fields)];
+    struct exec registers = exec;
 
+    for (u32 i = 0; i < ARRAY_SIZE(fields); i++) {
+        kept[i] = vm_read(fields[i].field);
+        vm_write(fields[i].field, fields[i].quiet);
+    }
+    field_clear(PIN_BASED_VM_EXEC_CONTROL, PIN_BASED_PREEMPTION_TIMER);
     guest_code("touch");
     guest_run(true);
     if (exec.end != EXEC_EXITED || vm_read(VM_EXIT_REASON) != EXIT_REASON_VMCALL)
         say("touching the guest's memory failed: exit %lu; ", vm_read(VM_EXIT_REASON));
-    exec = saved;
+    for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
+        vm_write(fields[i].field, kept[i]);
+    vm_write(PIN_BASED_VM_EXEC_CONTROL, pin);
     vm_write(GUEST_RIP, guest_entry);
-    vm_write(GUEST_RFLAGS, RFLAGS_FIXED);
+    exec = registers;
+    /* To be launched again. */
     vm_clear(arena_address(PAGE_VMCS));
     vm_load(arena_address(PAGE_VMCS));
 }
@@ -58,15 +77,15 @@ static void guest_row_run(const char *group, const struct guest_row *what, enum 
         !mode_offered(mode, flags))
         return;
     guest_setup(mode, flags);
+    for (u32 i = 0; i < ARRAY_SIZE(what->edits); i++)
+        edit_apply(&what->edits[i]);
+    if (!controls_offered())
+        return;
     if (what->flags & TOUCHED)
         touch_memory();
     guest_code(code);
-    for (u32 i = 0; i < ARRAY_SIZE(what->edits); i++)
-        edit_apply(&what->edits[i]);
     if (what->prepare)
         what->prepare();
-    if (!controls_offered())
-        return;
     before = exec;
     guest_follow(what->steps ? what->steps : 1);
     if (exec.end == EXEC_EXITED && !(what->flags & NO_REGISTERS))

@@ -4,32 +4,33 @@
 
 #include "probe.h"
 
-#define M64 BIT(GUEST_64)
-#define M32 BIT(GUEST_PAE)
-#define REAL BIT(GUEST_REAL)
-#define V86 BIT(GUEST_V86)
-#define USER64 BIT(GUEST_64_USER)
-#define USER32 BIT(GUEST_32_USER)
+#define M64       BIT(GUEST_64)
+#define M32       BIT(GUEST_PAE)
+#define REAL      BIT(GUEST_REAL)
+#define V86       BIT(GUEST_V86)
+#define USER64    BIT(GUEST_64_USER)
+#define USER32    BIT(GUEST_32_USER)
 #define ALL_MODES (BIT(GUEST_MODES) - 1)
-#define LEGACY (BIT(GUEST_COMPAT) | BIT(GUEST_PAE) | BIT(GUEST_32) | BIT(GUEST_FLAT))
+#define LEGACY    (BIT(GUEST_COMPAT) | BIT(GUEST_PAE) | BIT(GUEST_32) | BIT(GUEST_FLAT))
 
 #define NO_REGISTERS BIT(0) /* registers hold what differs from run to run */
-#define EPT_ONLY BIT(1)
-#define PLAIN_ONLY BIT(2)
+#define EPT_ONLY     BIT(1)
+#define PLAIN_ONLY   BIT(2)
 /*
  * The guest touches all its memory first, so that an L0 has filled its tables in: for events whose
- * delivery Bochs does not put into the IDT-vectoring information when an EPT violation interrupts it.
+ * delivery Bochs does not put into the IDT-vectoring information when an EPT violation interrupts
+ * it.
  */
 #define TOUCHED BIT(3)
 
 struct guest_row {
-    const char *name;  /* NULL: the code's */
-    const char *code;  /* NULL: the row's */
-    u32 modes;         /* 0: M64 */
+    const char *name; /* NULL: the code's */
+    const char *code; /* NULL: the row's */
+    u32 modes;        /* 0: M64 */
     u32 flags;
-    u32 steps;         /* exits to follow; 0: one */
+    u32 steps; /* exits to follow; 0: one */
     struct edit edits[9];
-    u32 show[4];       /* fields to print at the end */
+    u32 show[4]; /* fields to print at the end */
     void (*prepare)(void);
     void (*finish)(void);
 };

@@ -17,16 +17,6 @@ void *memcpy(void *to, const void *from, size_t size)
     return start;
 }
 
-int memcmp(const void *a, const void *b, size_t size)
-{
-    const u8 *left = a, *right = b;
-
-    for (size_t i = 0; i < size; i++)
-        if (left[i] != right[i])
-            return left[i] - right[i];
-    return 0;
-}
-
 size_t text_length(const char *text)
 {
     size_t length = 0;

@@ -1,15 +1,15 @@
 /* The probe's own GDT, IDT, TSS, page tables and local APIC, made after the firmware has gone. */
 #include "probe.h"
 
-#define IST_SIZE 8192
-#define APIC_BASE_ADDRESS 0xfffffff000ull
+#define IST_SIZE            8192
+#define APIC_BASE_ADDRESS   0xfffffff000ull
 #define APIC_BROADCAST_SELF (1u << 18)
-#define APIC_MASKED BIT(16)
-#define APIC_X2_MSR 0x800
-#define APIC_TIMER_COUNT 0x380
-#define APIC_TIMER_DIVIDE 0x3e0
-#define APIC_DIVIDE_BY_1 0xb
-#define NAP_COUNT 20000
+#define APIC_MASKED         BIT(16)
+#define APIC_X2_MSR         0x800
+#define APIC_TIMER_COUNT    0x380
+#define APIC_TIMER_DIVIDE   0x3e0
+#define APIC_DIVIDE_BY_1    0xb
+#define NAP_COUNT           20000
 
 u8 *arena;
 u64 standard_cr0, standard_cr4, standard_efer, probe_cr3;
@@ -134,8 +134,6 @@ void window_table_at(u64 physical)
     write_cr3(probe_cr3);
 }
 
-u64 *arena_pte(u32 page) { return &arena_tables[page]; }
-
 static bool apic_is_x2(void) { return read_msr(MSR_IA32_APIC_BASE) & APIC_BASE_X2APIC; }
 
 static volatile u32 *apic_register(u32 reg)
@@ -158,10 +156,7 @@ void apic_write(u32 reg, u32 value)
         *apic_register(reg) = value;
 }
 
-void apic_self_ipi(u8 vector)
-{
-    apic_write(APIC_ICR_LOW, APIC_BROADCAST_SELF | vector);
-}
+void apic_self_ipi(u8 vector) { apic_write(APIC_ICR_LOW, APIC_BROADCAST_SELF | vector); }
 
 /* Takes what is pending, and ends what a VM exit acknowledged without anybody ending it. */
 void apic_drain(void)

@@ -3,6 +3,10 @@
 
 #include "probe.h"
 
+/* Below 4 GiB, for compatibility mode; aligned to the 2 MiB that its page tables take over. */
+#define ARENA_FIRST (32 * 0x100000ull)
+#define ARENA_LAST  (2048 * 0x100000ull)
+
 u64 hidden_base[HIDDEN_MAX], hidden_size[HIDDEN_MAX];
 u32 hidden_count;
 
@@ -31,16 +35,19 @@ static void read_config(EFI_BOOT_SERVICES *services, EFI_HANDLE image)
     file->Close(file);
 }
 
+/* The same address in every run if possible: what a guest executes by accident is then the same. */
 static bool take_arena(EFI_BOOT_SERVICES *services)
 {
-    EFI_PHYSICAL_ADDRESS address = 0xffffffff;
+    EFI_PHYSICAL_ADDRESS address;
 
-    if (services->AllocatePages(AllocateMaxAddress, EfiLoaderData,
-                                ARENA_PAGES + SIZE_2M / PAGE_SIZE, &address) != EFI_SUCCESS)
-        return false;
-    arena = (u8 *)align_up(address, SIZE_2M);
-    memset(arena, 0, ARENA_SIZE);
-    return true;
+    for (address = ARENA_FIRST; address < ARENA_LAST; address += ARENA_SIZE)
+        if (services->AllocatePages(AllocateAddress, EfiLoaderData, ARENA_PAGES, &address) ==
+            EFI_SUCCESS) {
+            arena = (u8 *)address;
+            memset(arena, 0, ARENA_SIZE);
+            return true;
+        }
+    return false;
 }
 
 static void note_hidden(const EFI_MEMORY_DESCRIPTOR *region)

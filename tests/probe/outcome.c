@@ -9,7 +9,8 @@ static const char *const exception_names[] = {
 };
 
 /* Exceptions that push an error code. */
-#define WITH_ERROR_CODE (BIT(8) | BIT(10) | BIT(11) | BIT(12) | BIT(13) | BIT(14) | BIT(17) | BIT(21))
+#define WITH_ERROR_CODE                                                                            \
+    (BIT(8) | BIT(10) | BIT(11) | BIT(12) | BIT(13) | BIT(14) | BIT(17) | BIT(21))
 
 static void say_vector(u64 vector)
 {
@@ -87,8 +88,7 @@ static u32 instruction_info_defined(u32 reason, u32 info)
         if (guest_mode == GUEST_64 || guest_mode == GUEST_64_USER)
             return memory | is_register | identity;
         return memory | is_register | operand_size | identity;
-    case EXIT_REASON_LDTR_TR:
-        return (info & is_register ? reg1 : memory) | is_register | identity;
+    case EXIT_REASON_LDTR_TR: return (info & is_register ? reg1 : memory) | is_register | identity;
     case EXIT_REASON_RDRAND:
     case EXIT_REASON_RDSEED: return reg1 | 3 << 11;
     case EXIT_REASON_VMCLEAR:
@@ -165,9 +165,8 @@ static void say_event(const char *name, u32 info_field, u32 error_field)
  */
 static void say_rip(void)
 {
-    u64 rip = vm_read(GUEST_RIP) + (guest_mode == GUEST_REAL || guest_mode == GUEST_V86
-                                        ? vm_read(GUEST_CS_BASE)
-                                        : 0);
+    u64 rip = vm_read(GUEST_RIP) +
+              (guest_mode == GUEST_REAL || guest_mode == GUEST_V86 ? vm_read(GUEST_CS_BASE) : 0);
 
     if (rip >= L2_HANDLERS && rip < L2_HANDLERS + 256 * L2_HANDLER_SIZE)
         say(" rip handler %lu", (rip - L2_HANDLERS) / L2_HANDLER_SIZE);
@@ -255,14 +254,9 @@ void say_exit(void)
     say_guest_state();
 }
 
-void say_exit_short(void)
-{
-    say_reason((u32)vm_read(VM_EXIT_REASON));
-    say_rip();
-}
-
-static const char *const register_names[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-                                             "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+static const char *const register_names[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp",
+                                             "rsi", "rdi", "r8",  "r9",  "r10", "r11",
+                                             "r12", "r13", "r14", "r15"};
 
 void say_changed_registers(const struct exec *before)
 {

@@ -32,7 +32,6 @@ _Noreturn void power_off(void);
 
 void *memset(void *to, int value, size_t size);
 void *memcpy(void *to, const void *from, size_t size);
-int memcmp(const void *a, const void *b, size_t size);
 size_t text_length(const char *text);
 bool text_equal(const char *a, const char *b);
 bool text_starts(const char *text, const char *prefix);
@@ -43,9 +42,9 @@ struct config_words {
     char text[1024];
     const char *only[16]; /* run only rows whose names start with one of these */
     u32 only_count;
-    bool attack; /* the rows that attack L0 instead of the ordinary ones */
-    u64 abort;   /* the row that ends in this VMX abort instead of the ordinary ones */
-    u64 fuzz;    /* so many entries with random state, printed as hashes of blocks */
+    bool attack;    /* the rows that attack L0 instead of the ordinary ones */
+    u64 abort;      /* the row that ends in this VMX abort instead of the ordinary ones */
+    u64 fuzz;       /* so many entries with random state, printed as hashes of blocks */
     u64 single[16]; /* blocks of those, printed entry by entry */
     u32 single_count;
     u64 seed;
@@ -57,20 +56,19 @@ bool config_wants(const char *row);
 
 /* ---- machine.c: the probe's own machine state, and memory ---- */
 
-#define SEL_CODE64 0x08
-#define SEL_DATA 0x10
-#define SEL_CODE32 0x18
-#define SEL_USER_DATA 0x23
+#define SEL_CODE64      0x08
+#define SEL_DATA        0x10
+#define SEL_CODE32      0x18
+#define SEL_USER_DATA   0x23
 #define SEL_USER_CODE64 0x2b
 #define SEL_USER_CODE32 0x33
-#define SEL_TSS 0x40
+#define SEL_TSS         0x40
 
 /* Pages of the arena: one block of memory, the offsets in it are the same in every run. */
 enum arena_page {
     PAGE_VMXON,
     PAGE_VMCS,
     PAGE_VMCS2,
-    PAGE_SHADOW_VMCS,
     PAGE_MSR_BITMAP,
     PAGE_IO_BITMAP_A,
     PAGE_IO_BITMAP_B,
@@ -80,11 +78,6 @@ enum arena_page {
     PAGE_MSR_EXIT_STORE,
     PAGE_MSR_EXIT_LOAD,
     PAGE_POSTED,
-    PAGE_PML,
-    PAGE_EPTP_LIST,
-    PAGE_VE_INFO,
-    PAGE_VMREAD_BITMAP,
-    PAGE_VMWRITE_BITMAP,
     PAGE_EPT_PML4,
     PAGE_EPT_PDPT,
     PAGE_EPT_PD,
@@ -105,8 +98,8 @@ enum arena_page {
     ARENA_PAGES = 1024,
 };
 
-#define ARENA_SIZE (ARENA_PAGES * PAGE_SIZE)
-#define WINDOW_BASE 0x10000000000ull /* a virtual address; its pages' entries are the rows' */
+#define ARENA_SIZE   (ARENA_PAGES * PAGE_SIZE)
+#define WINDOW_BASE  0x10000000000ull /* a virtual address; its pages' entries are the rows' */
 #define WINDOW_PAGES 8
 
 extern u8 *arena;
@@ -119,17 +112,16 @@ void window_set(u32 page, u64 entry_flags);
 void window_point(u32 page, u64 physical, u64 entry_flags);
 u64 window_bits(u32 page); /* the entry, without the address */
 void window_table_at(u64 physical);
-u64 *arena_pte(u32 page);
 
 u32 apic_read(u32 reg);
 void apic_write(u32 reg, u32 value);
-#define APIC_ID 0x20
-#define APIC_TPR 0x80
-#define APIC_EOI 0xb0
-#define APIC_ISR 0x100
-#define APIC_IRR 0x200
-#define APIC_ICR_LOW 0x300
-#define APIC_ICR_HIGH 0x310
+#define APIC_ID        0x20
+#define APIC_TPR       0x80
+#define APIC_EOI       0xb0
+#define APIC_ISR       0x100
+#define APIC_IRR       0x200
+#define APIC_ICR_LOW   0x300
+#define APIC_ICR_HIGH  0x310
 #define APIC_LVT_TIMER 0x320
 void apic_self_ipi(u8 vector);
 void apic_drain(void);
@@ -170,9 +162,18 @@ static inline u64 read_cr4(void)
     return value;
 }
 
-static inline void write_cr0(u64 value) { __asm__ volatile("mov %0, %%cr0" ::"r"(value) : "memory"); }
-static inline void write_cr3(u64 value) { __asm__ volatile("mov %0, %%cr3" ::"r"(value) : "memory"); }
-static inline void write_cr4(u64 value) { __asm__ volatile("mov %0, %%cr4" ::"r"(value) : "memory"); }
+static inline void write_cr0(u64 value)
+{
+    __asm__ volatile("mov %0, %%cr0" ::"r"(value) : "memory");
+}
+static inline void write_cr3(u64 value)
+{
+    __asm__ volatile("mov %0, %%cr3" ::"r"(value) : "memory");
+}
+static inline void write_cr4(u64 value)
+{
+    __asm__ volatile("mov %0, %%cr4" ::"r"(value) : "memory");
+}
 
 static inline u64 read_msr(u32 msr)
 {
@@ -217,15 +218,15 @@ enum exec_end {
 
 /* Also read by stubs.asm: the offsets are asserted in exec.c. */
 struct exec {
-    u64 gpr[16];   /* in and out; RSP is ignored unless in far mode */
-    u64 rflags;    /* in and out */
-    u64 entry;     /* address of the code */
-    u64 stack;     /* the probe's stack during the run */
-    u64 end;       /* enum exec_end */
-    u64 cs, ss;    /* far mode */
+    u64 gpr[16]; /* in and out; RSP is ignored unless in far mode */
+    u64 rflags;  /* in and out */
+    u64 entry;   /* address of the code */
+    u64 stack;   /* the probe's stack during the run */
+    u64 end;     /* enum exec_end */
+    u64 cs, ss;  /* far mode */
     u64 vector, error, cr2, rip;
     u64 armed;
-    u64 code;      /* start of the code, for offsets */
+    u64 code; /* start of the code, for offsets */
     u64 code_length;
 };
 
@@ -244,7 +245,7 @@ void exec_code(const char *name);
 void exec_user(const char *name);   /* 64-bit mode, CPL 3 */
 void exec_compat(const char *name); /* compatibility mode, CPL 0 */
 void exec_user32(const char *name); /* compatibility mode, CPL 3 */
-extern u64 interrupts_seen; /* external interrupts that reached the probe */
+extern u64 interrupts_seen;         /* external interrupts that reached the probe */
 extern u64 last_interrupt;
 extern u64 nmis_seen;
 void nmi_unblock(void); /* an IRET ends what a VM exit or an NMI blocked */
@@ -252,8 +253,8 @@ void nmi_unblock(void); /* an IRET ends what a VM exit or an NMI blocked */
 /* ---- vmx_ops.c ---- */
 
 struct control {
-    u32 must;    /* bits that must be one */
-    u32 may;     /* bits that may be one */
+    u32 must; /* bits that must be one */
+    u32 may;  /* bits that may be one */
 };
 
 extern struct control pin_caps, proc_caps, proc2_caps, exit_caps, entry_caps;
@@ -306,13 +307,6 @@ static inline u64 vm_current(void)
     return address;
 }
 
-static inline u8 vm_off(void)
-{
-    bool carry, zero;
-    __asm__ volatile("vmxoff" : "=@ccc"(carry), "=@ccz"(zero));
-    return (u8)(carry | zero << 1);
-}
-
 struct invept_operand {
     u64 eptp, reserved;
 };
@@ -342,7 +336,6 @@ void say_exec(void); /* how the code ended: VMsucceed, VMfail, exception, exit *
 void say_fault(void);
 void say_flags(u64 rflags);
 void say_exit(void); /* everything of the last VM exit that is defined for its reason */
-void say_exit_short(void);
 void say_changed_registers(const struct exec *before);
 void say_vmfail(u8 status);
 
@@ -352,48 +345,47 @@ enum guest_mode {
     GUEST_64,
     GUEST_COMPAT, /* a 32-bit code segment under IA-32e mode */
     GUEST_PAE,
-    GUEST_32,        /* 32-bit paging */
-    GUEST_FLAT,      /* protected mode without paging: unrestricted guest */
-    GUEST_REAL,      /* unrestricted guest */
+    GUEST_32,   /* 32-bit paging */
+    GUEST_FLAT, /* protected mode without paging: unrestricted guest */
+    GUEST_REAL, /* unrestricted guest */
     GUEST_V86,
-    GUEST_64_USER,   /* CPL 3 */
-    GUEST_32_USER,   /* CPL 3, PAE paging */
+    GUEST_64_USER, /* CPL 3 */
+    GUEST_32_USER, /* CPL 3, PAE paging */
     GUEST_MODES,
 };
 
-#define WITH_EPT BIT(0)
+#define WITH_EPT  BIT(0)
 #define WITH_VPID BIT(1)
 
 /* Guest-physical and guest-virtual layout; all guest RAM is mapped one to one. */
-#define L2_PAGES 64u
-#define L2_CODE 0x1000u
-#define L2_STACK_TOP 0x2f00u
-#define L2_DATA 0x3000u
-#define L2_GDT 0x5000u
-#define L2_IDT 0x6000u
-#define L2_TSS 0x7000u
-#define L2_ROOT 0x9000u
-#define L2_PT 0xc000u
-#define L2_PD 0xb000u
-#define L2_PDPT 0xa000u
-#define L2_ROOT_B 0xe000u /* a second root with the same content */
-#define L2_HANDLERS 0x10000u
-#define L2_HANDLER_SIZE 16u
-#define L2_TSS2 0x11000u
+#define L2_PAGES          64u
+#define L2_CODE           0x1000u
+#define L2_STACK_TOP      0x2f00u
+#define L2_DATA           0x3000u
+#define L2_GDT            0x5000u
+#define L2_IDT            0x6000u
+#define L2_TSS            0x7000u
+#define L2_ROOT           0x9000u
+#define L2_PT             0xc000u
+#define L2_PD             0xb000u
+#define L2_PDPT           0xa000u
+#define L2_ROOT_B         0xe000u /* a second root with the same content */
+#define L2_HANDLERS       0x10000u
+#define L2_HANDLER_SIZE   16u
+#define L2_TSS2           0x11000u
 #define L2_USER_STACK_TOP 0x12f00u
-#define L2_SPARE 0x20000u /* 16 pages for rows */
-#define L2_APIC 0x1ff000u /* the local APIC */
+#define L2_SPARE          0x20000u  /* 16 pages for rows */
+#define L2_APIC           0x1ff000u /* the local APIC */
 
-#define L2_SEL_CODE 0x08
-#define L2_SEL_DATA 0x10
-#define L2_SEL_KERNEL 0x18 /* CPL 0 code, 64-bit under IA-32e mode */
+#define L2_SEL_CODE      0x08
+#define L2_SEL_DATA      0x10
+#define L2_SEL_KERNEL    0x18 /* CPL 0 code, 64-bit under IA-32e mode */
 #define L2_SEL_USER_CODE 0x23
 #define L2_SEL_USER_DATA 0x2b
-#define L2_SEL_TSS 0x30
-#define L2_SEL_TSS2 0x40
-#define L2_SEL_LDT 0x48
+#define L2_SEL_TSS       0x30
+#define L2_SEL_TSS2      0x40
+#define L2_SEL_LDT       0x48
 #define L2_SEL_TASK_GATE 0x50
-#define L2_SEL_CALL_GATE 0x60
 
 extern u32 guest_flags;
 extern enum guest_mode guest_mode;
@@ -408,7 +400,6 @@ u64 *ept_entry(u32 gpa);
 u64 *ept2_entry(u32 gpa);
 void guest_run(bool launch); /* VMLAUNCH or VMRESUME with the registers in exec */
 void guest_skip(void);       /* moves RIP past the instruction that exited */
-void guest_fill_msr_bitmap(u8 value);
 
 void field_set(u32 field, u64 bits);
 void field_clear(u32 field, u64 bits);
@@ -433,20 +424,62 @@ struct edit {
     u64 value;
 };
 
-#define PIN(bits) {EDIT_OR, PIN_BASED_VM_EXEC_CONTROL, bits}
-#define PROC(bits) {EDIT_OR, CPU_BASED_VM_EXEC_CONTROL, bits}
-#define PROC2(bits) {EDIT_OR, SECONDARY_VM_EXEC_CONTROL, bits}
-#define EXIT(bits) {EDIT_OR, VM_EXIT_CONTROLS, bits}
-#define ENTRY(bits) {EDIT_OR, VM_ENTRY_CONTROLS, bits}
-#define OR(field, bits) {EDIT_OR, field, bits}
-#define CLEAR(field, bits) {EDIT_CLEAR, field, bits}
-#define SET(field, value) {EDIT_SET, field, value}
-#define XOR(field, bits) {EDIT_XOR, field, bits}
-#define BEYOND(field) {EDIT_BEYOND, field, 0}
-#define PAGE_BIT(page, bit) {EDIT_BIT, page, bit}
-#define FILL(page, byte) {EDIT_FILL, page, byte}
-#define MEMORY(gpa, value) {EDIT_MEMORY, gpa, value}
-#define REG(name, value) {EDIT_REGISTER, name, value}
+#define PIN(bits)                                                                                  \
+    {                                                                                              \
+        EDIT_OR, PIN_BASED_VM_EXEC_CONTROL, bits                                                   \
+    }
+#define PROC(bits)                                                                                 \
+    {                                                                                              \
+        EDIT_OR, CPU_BASED_VM_EXEC_CONTROL, bits                                                   \
+    }
+#define PROC2(bits)                                                                                \
+    {                                                                                              \
+        EDIT_OR, SECONDARY_VM_EXEC_CONTROL, bits                                                   \
+    }
+#define EXIT(bits)                                                                                 \
+    {                                                                                              \
+        EDIT_OR, VM_EXIT_CONTROLS, bits                                                            \
+    }
+#define ENTRY(bits)                                                                                \
+    {                                                                                              \
+        EDIT_OR, VM_ENTRY_CONTROLS, bits                                                           \
+    }
+#define OR(field, bits)                                                                            \
+    {                                                                                              \
+        EDIT_OR, field, bits                                                                       \
+    }
+#define CLEAR(field, bits)                                                                         \
+    {                                                                                              \
+        EDIT_CLEAR, field, bits                                                                    \
+    }
+#define SET(field, value)                                                                          \
+    {                                                                                              \
+        EDIT_SET, field, value                                                                     \
+    }
+#define XOR(field, bits)                                                                           \
+    {                                                                                              \
+        EDIT_XOR, field, bits                                                                      \
+    }
+#define BEYOND(field)                                                                              \
+    {                                                                                              \
+        EDIT_BEYOND, field, 0                                                                      \
+    }
+#define PAGE_BIT(page, bit)                                                                        \
+    {                                                                                              \
+        EDIT_BIT, page, bit                                                                        \
+    }
+#define FILL(page, byte)                                                                           \
+    {                                                                                              \
+        EDIT_FILL, page, byte                                                                      \
+    }
+#define MEMORY(gpa, value)                                                                         \
+    {                                                                                              \
+        EDIT_MEMORY, gpa, value                                                                    \
+    }
+#define REG(name, value)                                                                           \
+    {                                                                                              \
+        EDIT_REGISTER, name, value                                                                 \
+    }
 
 void edit_apply(const struct edit *edit);
 /* False, and the row ended as skipped, if a control that is set isn't offered. */

@@ -1,11 +1,12 @@
-/* The local APIC of L2: TPR shadow, APIC-access page, register virtualization, virtual interrupts. */
+/* The local APIC of L2: TPR shadow, APIC-access page, register virtualization, virtual interrupts.
+ */
 #include "guest_rows.h"
 
 #define EPT_WB_BITS (6ull << EPT_MEMORY_TYPE_SHIFT)
-#define REGISTERS 64
-#define VTPR 0x80
-#define VISR 0x100
-#define VIRR 0x200
+#define REGISTERS   64
+#define VTPR        0x80
+#define VISR        0x100
+#define VIRR        0x200
 
 static u32 *virtual_register(u32 offset)
 {
@@ -61,14 +62,14 @@ static void say_virtual_interrupts(void)
     }
 }
 
-#define TPR PROC(CPU_BASED_TPR_SHADOW)
-#define ACCESS PROC2(SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES)
-#define REGISTER_VIRT PROC2(SECONDARY_EXEC_APIC_REGISTER_VIRT)
-#define VID PROC2(SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY), PIN(PIN_BASED_EXT_INTR_MASK)
-#define X2APIC PROC2(SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE)
+#define TPR              PROC(CPU_BASED_TPR_SHADOW)
+#define ACCESS           PROC2(SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES)
+#define REGISTER_VIRT    PROC2(SECONDARY_EXEC_APIC_REGISTER_VIRT)
+#define VID              PROC2(SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY), PIN(PIN_BASED_EXT_INTR_MASK)
+#define X2APIC           PROC2(SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE)
 #define THRESHOLD(value) SET(TPR_THRESHOLD, value)
-#define BITMAPS PROC(CPU_BASED_USE_MSR_BITMAPS)
-#define IF_ON OR(GUEST_RFLAGS, RFLAGS_IF)
+#define BITMAPS          PROC(CPU_BASED_USE_MSR_BITMAPS)
+#define IF_ON            OR(GUEST_RFLAGS, RFLAGS_IF)
 
 /* ---- every register, under every set of controls */
 
@@ -79,7 +80,9 @@ static const struct {
     {"access", {ACCESS}},
     {"access, tpr", {ACCESS, TPR}},
     {"access, tpr, registers", {ACCESS, TPR, REGISTER_VIRT}},
-    {"access, tpr, registers, vid", {ACCESS, TPR, PROC2(SECONDARY_EXEC_APIC_REGISTER_VIRT | SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY), PIN(PIN_BASED_EXT_INTR_MASK)}},
+    {"access, tpr, registers, vid",
+     {ACCESS, TPR, PROC2(SECONDARY_EXEC_APIC_REGISTER_VIRT | SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY),
+      PIN(PIN_BASED_EXT_INTR_MASK)}},
     {"access, tpr, vid", {ACCESS, TPR, VID}},
 };
 
@@ -125,7 +128,7 @@ static void register_rows(void)
 static void form_rows(void)
 {
     static const char *const codes[] = {"apic read 64", "apic write byte", "apic read byte",
-                                        "apic rmw", "apic push", "apic stack int"};
+                                        "apic rmw",     "apic push",       "apic stack int"};
     static const u16 offsets[] = {0x80, 0x300, 0xffc};
     char name[64];
 
@@ -153,11 +156,31 @@ static void form_rows(void)
 /* ---- CR8 and the threshold */
 
 static const struct guest_row tpr_rows[] = {
-    {.name = "cr8 written and read", .code = "cr8 write and read", .prepare = prepare, .finish = say_status, .edits = {TPR, REG(RAX, 5)}},
-    {.name = "cr8 reserved bits", .code = "cr8 write and read", .prepare = prepare, .finish = say_status, .edits = {TPR, REG(RAX, 0x15)}},
-    {.name = "cr8 below threshold", .code = "cr8 write and read", .prepare = prepare, .finish = say_status, .edits = {TPR, THRESHOLD(0), REG(RAX, 2)}},
-    {.name = "cr8 load exiting wins", .code = "cr8 write and read", .prepare = prepare, .finish = say_status, .edits = {TPR, PROC(CPU_BASED_CR8_LOAD_EXITING), REG(RAX, 2)}},
-    {.name = "cr8 store exiting wins", .code = "cr8 write and read", .prepare = prepare, .finish = say_status, .edits = {TPR, PROC(CPU_BASED_CR8_STORE_EXITING), REG(RAX, 2)}},
+    {.name = "cr8 written and read",
+     .code = "cr8 write and read",
+     .prepare = prepare,
+     .finish = say_status,
+     .edits = {TPR, REG(RAX, 5)}},
+    {.name = "cr8 reserved bits",
+     .code = "cr8 write and read",
+     .prepare = prepare,
+     .finish = say_status,
+     .edits = {TPR, REG(RAX, 0x15)}},
+    {.name = "cr8 below threshold",
+     .code = "cr8 write and read",
+     .prepare = prepare,
+     .finish = say_status,
+     .edits = {TPR, THRESHOLD(0), REG(RAX, 2)}},
+    {.name = "cr8 load exiting wins",
+     .code = "cr8 write and read",
+     .prepare = prepare,
+     .finish = say_status,
+     .edits = {TPR, PROC(CPU_BASED_CR8_LOAD_EXITING), REG(RAX, 2)}},
+    {.name = "cr8 store exiting wins",
+     .code = "cr8 write and read",
+     .prepare = prepare,
+     .finish = say_status,
+     .edits = {TPR, PROC(CPU_BASED_CR8_STORE_EXITING), REG(RAX, 2)}},
     {.name = "no shadow", .code = "cr8 write and read", .edits = {REG(RAX, 3)}},
 };
 
@@ -169,29 +192,67 @@ static void prepare_high_tpr(void)
 }
 
 static const struct guest_row threshold_rows[] = {
-    {.name = "cr8 falls below", .code = "cr8 write and read", .prepare = prepare_high_tpr, .finish = say_status, .edits = {TPR, THRESHOLD(8), REG(RAX, 5)}},
-    {.name = "cr8 reaches", .code = "cr8 write and read", .prepare = prepare_high_tpr, .finish = say_status, .edits = {TPR, THRESHOLD(8), REG(RAX, 8)}},
-    {.name = "write falls below", .code = "apic write", .prepare = prepare_high_tpr, .finish = say_status, .edits = {TPR, ACCESS, THRESHOLD(8), REG(RBX, VTPR), REG(RAX, 0x50)}},
-    {.name = "write reaches", .code = "apic write", .prepare = prepare_high_tpr, .finish = say_status, .edits = {TPR, ACCESS, THRESHOLD(8), REG(RBX, VTPR), REG(RAX, 0x8f)}},
-    {.name = "entry below, apic accesses", .code = "nop", .prepare = prepare, .finish = say_status, .edits = {TPR, ACCESS, THRESHOLD(8)}},
-    {.name = "entry below, injection", .code = "nop", .prepare = prepare, .finish = say_status, .edits = {TPR, ACCESS, THRESHOLD(8), SET(VM_ENTRY_INTR_INFO_FIELD, INTR_INFO_VALID_MASK | INTR_TYPE_EXCEPTION | 6)}},
-    {.name = "entry below, hlt", .code = "nop", .prepare = prepare, .finish = say_status, .edits = {TPR, ACCESS, THRESHOLD(8), SET(GUEST_ACTIVITY_STATE, 1), PIN(PIN_BASED_PREEMPTION_TIMER), SET(VMX_PREEMPTION_TIMER_VALUE, 10000)}},
-    {.name = "wrmsr falls below", .code = "wrmsr", .prepare = prepare_high_tpr, .finish = say_status, .edits = {TPR, X2APIC, BITMAPS, THRESHOLD(8), REG(RCX, 0x808), REG(RAX, 0x50), REG(RDX, 0)}},
+    {.name = "cr8 falls below",
+     .code = "cr8 write and read",
+     .prepare = prepare_high_tpr,
+     .finish = say_status,
+     .edits = {TPR, THRESHOLD(8), REG(RAX, 5)}},
+    {.name = "cr8 reaches",
+     .code = "cr8 write and read",
+     .prepare = prepare_high_tpr,
+     .finish = say_status,
+     .edits = {TPR, THRESHOLD(8), REG(RAX, 8)}},
+    {.name = "write falls below",
+     .code = "apic write",
+     .prepare = prepare_high_tpr,
+     .finish = say_status,
+     .edits = {TPR, ACCESS, THRESHOLD(8), REG(RBX, VTPR), REG(RAX, 0x50)}},
+    {.name = "write reaches",
+     .code = "apic write",
+     .prepare = prepare_high_tpr,
+     .finish = say_status,
+     .edits = {TPR, ACCESS, THRESHOLD(8), REG(RBX, VTPR), REG(RAX, 0x8f)}},
+    {.name = "entry below, apic accesses",
+     .code = "nop",
+     .prepare = prepare,
+     .finish = say_status,
+     .edits = {TPR, ACCESS, THRESHOLD(8)}},
+    {.name = "entry below, injection",
+     .code = "nop",
+     .prepare = prepare,
+     .finish = say_status,
+     .edits = {TPR, ACCESS, THRESHOLD(8),
+               SET(VM_ENTRY_INTR_INFO_FIELD, INTR_INFO_VALID_MASK | INTR_TYPE_EXCEPTION | 6)}},
+    {.name = "entry below, hlt",
+     .code = "nop",
+     .prepare = prepare,
+     .finish = say_status,
+     .edits = {TPR, ACCESS, THRESHOLD(8), SET(GUEST_ACTIVITY_STATE, 1),
+               PIN(PIN_BASED_PREEMPTION_TIMER), SET(VMX_PREEMPTION_TIMER_VALUE, 10000)}},
+    {.name = "wrmsr falls below",
+     .code = "wrmsr",
+     .prepare = prepare_high_tpr,
+     .finish = say_status,
+     .edits = {TPR, X2APIC, BITMAPS, THRESHOLD(8), REG(RCX, 0x808), REG(RAX, 0x50), REG(RDX, 0)}},
 };
 
 /* ---- x2APIC mode: MSRs 800H to 8FFH */
 
 static void x2apic_rows(void)
 {
-    static const u16 msrs[] = {0x800, 0x802, 0x803, 0x808, 0x80a, 0x80b, 0x80d, 0x80f, 0x810, 0x820,
-                               0x828, 0x82f, 0x830, 0x832, 0x838, 0x839, 0x83e, 0x83f, 0x840, 0x8ff};
+    static const u16 msrs[] = {0x800, 0x802, 0x803, 0x808, 0x80a, 0x80b, 0x80d,
+                               0x80f, 0x810, 0x820, 0x828, 0x82f, 0x830, 0x832,
+                               0x838, 0x839, 0x83e, 0x83f, 0x840, 0x8ff};
     static const struct {
         const char *name;
         struct edit edits[3];
     } sets[] = {
         {"x2apic, tpr", {X2APIC, TPR}},
-        {"x2apic, tpr, registers", {TPR, PROC2(SECONDARY_EXEC_APIC_REGISTER_VIRT | SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE)}},
-        {"x2apic, tpr, vid", {TPR, PROC2(SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY | SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE), PIN(PIN_BASED_EXT_INTR_MASK)}},
+        {"x2apic, tpr, registers",
+         {TPR, PROC2(SECONDARY_EXEC_APIC_REGISTER_VIRT | SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE)}},
+        {"x2apic, tpr, vid",
+         {TPR, PROC2(SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY | SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE),
+          PIN(PIN_BASED_EXT_INTR_MASK)}},
     };
     char name[64];
 
@@ -218,12 +279,15 @@ static void x2apic_rows(void)
 
 /* ---- virtual-interrupt delivery */
 
-#define VECTOR 0x61
+#define VECTOR   0x61
 #define SELF_IPI (1u << 18 | VECTOR)
 
 static void request(u32 vector) { *virtual_register(VIRR + vector / 32 * 16) |= BIT(vector % 32); }
 
-static void in_service(u32 vector) { *virtual_register(VISR + vector / 32 * 16) |= BIT(vector % 32); }
+static void in_service(u32 vector)
+{
+    *virtual_register(VISR + vector / 32 * 16) |= BIT(vector % 32);
+}
 
 static void prepare_request(void)
 {
@@ -258,33 +322,153 @@ static void prepare_in_service(void)
         PIN(PIN_BASED_EXT_INTR_MASK), TPR
 
 static const struct guest_row virtual_rows[] = {
-    {.name = "delivered", .code = "nops", .flags = TOUCHED, .prepare = prepare_request, .finish = say_virtual_interrupts, .edits = {TPR, VID, IF_ON}},
-    {.name = "masked by if", .code = "nops", .flags = TOUCHED, .prepare = prepare_request, .finish = say_virtual_interrupts, .edits = {TPR, VID}},
-    {.name = "delivered after sti", .code = "sti nops", .flags = TOUCHED, .prepare = prepare_request, .finish = say_virtual_interrupts, .edits = {TPR, VID}},
-    {.name = "masked by vtpr", .code = "nops", .flags = TOUCHED, .prepare = prepare_masked_request, .finish = say_virtual_interrupts, .edits = {TPR, VID, IF_ON}},
-    {.name = "unmasked by cr8", .code = "mov cr8, rax", .flags = TOUCHED, .prepare = prepare_masked_request, .finish = say_virtual_interrupts, .edits = {TPR, VID, IF_ON, REG(RAX, 0)}},
-    {.name = "two, the higher first", .code = "nops", .flags = TOUCHED, .prepare = prepare_two_requests, .finish = say_virtual_interrupts, .edits = {TPR, VID, IF_ON}},
-    {.name = "delivered from hlt", .code = "nops", .flags = TOUCHED, .prepare = prepare_request, .finish = say_virtual_interrupts, .edits = {TPR, VID, IF_ON, SET(GUEST_ACTIVITY_STATE, 1), PIN(PIN_BASED_PREEMPTION_TIMER), SET(VMX_PREEMPTION_TIMER_VALUE, 10000)}},
-    {.name = "and injection", .code = "nops", .flags = TOUCHED, .prepare = prepare_request, .finish = say_virtual_interrupts, .edits = {TPR, VID, IF_ON, SET(VM_ENTRY_INTR_INFO_FIELD, INTR_INFO_VALID_MASK | INTR_TYPE_EXCEPTION | 6)}},
-    {.name = "and interrupt window", .code = "nops", .flags = TOUCHED, .prepare = prepare_request, .finish = say_virtual_interrupts, .edits = {TPR, VID, IF_ON, PROC(CPU_BASED_VIRTUAL_INTR_PENDING)}},
-    {.name = "sti blocking", .code = "nops", .flags = TOUCHED, .prepare = prepare_request, .finish = say_virtual_interrupts, .edits = {TPR, VID, IF_ON, SET(GUEST_INTERRUPTIBILITY_INFO, 1)}},
-    {.name = "mov-ss blocking", .code = "nops", .flags = TOUCHED, .prepare = prepare_request, .finish = say_virtual_interrupts, .edits = {TPR, VID, IF_ON, SET(GUEST_INTERRUPTIBILITY_INFO, 2)}},
-    {.name = "eoi", .code = "apic write", .flags = TOUCHED, .prepare = prepare_in_service, .finish = say_virtual_interrupts, .edits = {ALL_VIRTUAL, REG(RBX, 0xb0), REG(RAX, 0)}},
-    {.name = "eoi exits", .code = "apic write", .flags = TOUCHED, .prepare = prepare_in_service, .finish = say_virtual_interrupts, .edits = {ALL_VIRTUAL, REG(RBX, 0xb0), REG(RAX, 0), SET(EOI_EXIT_BITMAP1, BIT64(VECTOR - 64))}},
-    {.name = "eoi of another does not exit", .code = "apic write", .flags = TOUCHED, .prepare = prepare_in_service, .finish = say_virtual_interrupts, .edits = {ALL_VIRTUAL, REG(RBX, 0xb0), REG(RAX, 0), SET(EOI_EXIT_BITMAP1, 2)}},
-    {.name = "eoi by msr", .code = "wrmsr", .flags = TOUCHED, .prepare = prepare_in_service, .finish = say_virtual_interrupts, .edits = {TPR, PROC2(SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY | SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE), PIN(PIN_BASED_EXT_INTR_MASK), BITMAPS, REG(RCX, 0x80b), REG(RAX, 0), REG(RDX, 0)}},
-    {.name = "self ipi", .code = "apic write", .flags = TOUCHED, .prepare = prepare, .finish = say_virtual_interrupts, .edits = {ALL_VIRTUAL, REG(RBX, 0x300), REG(RAX, SELF_IPI)}},
-    {.name = "self ipi with if", .code = "apic write", .flags = TOUCHED, .prepare = prepare, .finish = say_virtual_interrupts, .edits = {ALL_VIRTUAL, IF_ON, REG(RBX, 0x300), REG(RAX, SELF_IPI)}},
-    {.name = "self ipi of vector 8", .code = "apic write", .flags = TOUCHED, .prepare = prepare, .finish = say_virtual_interrupts, .edits = {ALL_VIRTUAL, REG(RBX, 0x300), REG(RAX, 1u << 18 | 8)}},
-    {.name = "ipi to others", .code = "apic write", .flags = TOUCHED, .prepare = prepare, .finish = say_virtual_interrupts, .edits = {ALL_VIRTUAL, REG(RBX, 0x300), REG(RAX, 3u << 18 | VECTOR)}},
-    {.name = "nmi to self", .code = "apic write", .flags = TOUCHED, .prepare = prepare, .finish = say_virtual_interrupts, .edits = {ALL_VIRTUAL, REG(RBX, 0x300), REG(RAX, 1u << 18 | 0x400)}},
-    {.name = "self ipi by msr", .code = "wrmsr", .flags = TOUCHED, .prepare = prepare, .finish = say_virtual_interrupts, .edits = {TPR, PROC2(SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY | SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE), PIN(PIN_BASED_EXT_INTR_MASK), BITMAPS, REG(RCX, 0x83f), REG(RAX, VECTOR), REG(RDX, 0)}},
-    {.name = "self ipi by msr, vector 8", .code = "wrmsr", .flags = TOUCHED, .prepare = prepare, .finish = say_virtual_interrupts, .edits = {TPR, PROC2(SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY | SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE), PIN(PIN_BASED_EXT_INTR_MASK), BITMAPS, REG(RCX, 0x83f), REG(RAX, 8), REG(RDX, 0)}},
+    {.name = "delivered",
+     .code = "nops",
+     .flags = TOUCHED,
+     .prepare = prepare_request,
+     .finish = say_virtual_interrupts,
+     .edits = {TPR, VID, IF_ON}},
+    {.name = "masked by if",
+     .code = "nops",
+     .flags = TOUCHED,
+     .prepare = prepare_request,
+     .finish = say_virtual_interrupts,
+     .edits = {TPR, VID}},
+    {.name = "delivered after sti",
+     .code = "sti nops",
+     .flags = TOUCHED,
+     .prepare = prepare_request,
+     .finish = say_virtual_interrupts,
+     .edits = {TPR, VID}},
+    {.name = "masked by vtpr",
+     .code = "nops",
+     .flags = TOUCHED,
+     .prepare = prepare_masked_request,
+     .finish = say_virtual_interrupts,
+     .edits = {TPR, VID, IF_ON}},
+    {.name = "unmasked by cr8",
+     .code = "mov cr8, rax",
+     .flags = TOUCHED,
+     .prepare = prepare_masked_request,
+     .finish = say_virtual_interrupts,
+     .edits = {TPR, VID, IF_ON, REG(RAX, 0)}},
+    {.name = "two, the higher first",
+     .code = "nops",
+     .flags = TOUCHED,
+     .prepare = prepare_two_requests,
+     .finish = say_virtual_interrupts,
+     .edits = {TPR, VID, IF_ON}},
+    {.name = "delivered from hlt",
+     .code = "nops",
+     .flags = TOUCHED,
+     .prepare = prepare_request,
+     .finish = say_virtual_interrupts,
+     .edits = {TPR, VID, IF_ON, SET(GUEST_ACTIVITY_STATE, 1), PIN(PIN_BASED_PREEMPTION_TIMER),
+               SET(VMX_PREEMPTION_TIMER_VALUE, 10000)}},
+    {.name = "and injection",
+     .code = "nops",
+     .flags = TOUCHED,
+     .prepare = prepare_request,
+     .finish = say_virtual_interrupts,
+     .edits = {TPR, VID, IF_ON,
+               SET(VM_ENTRY_INTR_INFO_FIELD, INTR_INFO_VALID_MASK | INTR_TYPE_EXCEPTION | 6)}},
+    {.name = "and interrupt window",
+     .code = "nops",
+     .flags = TOUCHED,
+     .prepare = prepare_request,
+     .finish = say_virtual_interrupts,
+     .edits = {TPR, VID, IF_ON, PROC(CPU_BASED_VIRTUAL_INTR_PENDING)}},
+    {.name = "sti blocking",
+     .code = "nops",
+     .flags = TOUCHED,
+     .prepare = prepare_request,
+     .finish = say_virtual_interrupts,
+     .edits = {TPR, VID, IF_ON, SET(GUEST_INTERRUPTIBILITY_INFO, 1)}},
+    {.name = "mov-ss blocking",
+     .code = "nops",
+     .flags = TOUCHED,
+     .prepare = prepare_request,
+     .finish = say_virtual_interrupts,
+     .edits = {TPR, VID, IF_ON, SET(GUEST_INTERRUPTIBILITY_INFO, 2)}},
+    {.name = "eoi",
+     .code = "apic write",
+     .flags = TOUCHED,
+     .prepare = prepare_in_service,
+     .finish = say_virtual_interrupts,
+     .edits = {ALL_VIRTUAL, REG(RBX, 0xb0), REG(RAX, 0)}},
+    {.name = "eoi exits",
+     .code = "apic write",
+     .flags = TOUCHED,
+     .prepare = prepare_in_service,
+     .finish = say_virtual_interrupts,
+     .edits = {ALL_VIRTUAL, REG(RBX, 0xb0), REG(RAX, 0),
+               SET(EOI_EXIT_BITMAP1, BIT64(VECTOR - 64))}},
+    {.name = "eoi of another does not exit",
+     .code = "apic write",
+     .flags = TOUCHED,
+     .prepare = prepare_in_service,
+     .finish = say_virtual_interrupts,
+     .edits = {ALL_VIRTUAL, REG(RBX, 0xb0), REG(RAX, 0), SET(EOI_EXIT_BITMAP1, 2)}},
+    {.name = "eoi by msr",
+     .code = "wrmsr",
+     .flags = TOUCHED,
+     .prepare = prepare_in_service,
+     .finish = say_virtual_interrupts,
+     .edits = {TPR,
+               PROC2(SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY | SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE),
+               PIN(PIN_BASED_EXT_INTR_MASK), BITMAPS, REG(RCX, 0x80b), REG(RAX, 0), REG(RDX, 0)}},
+    {.name = "self ipi",
+     .code = "apic write",
+     .flags = TOUCHED,
+     .prepare = prepare,
+     .finish = say_virtual_interrupts,
+     .edits = {ALL_VIRTUAL, REG(RBX, 0x300), REG(RAX, SELF_IPI)}},
+    {.name = "self ipi with if",
+     .code = "apic write",
+     .flags = TOUCHED,
+     .prepare = prepare,
+     .finish = say_virtual_interrupts,
+     .edits = {ALL_VIRTUAL, IF_ON, REG(RBX, 0x300), REG(RAX, SELF_IPI)}},
+    {.name = "self ipi of vector 8",
+     .code = "apic write",
+     .flags = TOUCHED,
+     .prepare = prepare,
+     .finish = say_virtual_interrupts,
+     .edits = {ALL_VIRTUAL, REG(RBX, 0x300), REG(RAX, 1u << 18 | 8)}},
+    {.name = "ipi to others",
+     .code = "apic write",
+     .flags = TOUCHED,
+     .prepare = prepare,
+     .finish = say_virtual_interrupts,
+     .edits = {ALL_VIRTUAL, REG(RBX, 0x300), REG(RAX, 3u << 18 | VECTOR)}},
+    {.name = "nmi to self",
+     .code = "apic write",
+     .flags = TOUCHED,
+     .prepare = prepare,
+     .finish = say_virtual_interrupts,
+     .edits = {ALL_VIRTUAL, REG(RBX, 0x300), REG(RAX, 1u << 18 | 0x400)}},
+    {.name = "self ipi by msr",
+     .code = "wrmsr",
+     .flags = TOUCHED,
+     .prepare = prepare,
+     .finish = say_virtual_interrupts,
+     .edits = {TPR,
+               PROC2(SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY | SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE),
+               PIN(PIN_BASED_EXT_INTR_MASK), BITMAPS, REG(RCX, 0x83f), REG(RAX, VECTOR),
+               REG(RDX, 0)}},
+    {.name = "self ipi by msr, vector 8",
+     .code = "wrmsr",
+     .flags = TOUCHED,
+     .prepare = prepare,
+     .finish = say_virtual_interrupts,
+     .edits = {TPR,
+               PROC2(SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY | SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE),
+               PIN(PIN_BASED_EXT_INTR_MASK), BITMAPS, REG(RCX, 0x83f), REG(RAX, 8), REG(RDX, 0)}},
 };
 
 /* ---- posted interrupts: the guest sends itself the notification vector */
 
-#define NOTIFICATION 0x55 /* as "interrupt to self" sends it */
+#define NOTIFICATION  0x55 /* as "interrupt to self" sends it */
 #define POSTED_VECTOR 0x71
 
 static u64 *posted(void) { return (u64 *)arena_page(PAGE_POSTED); }
@@ -307,13 +491,27 @@ static void say_posted(void)
     say(" seen %lu", interrupts_seen);
 }
 
-#define POSTED                                                                                     \
-    TPR, VID, PIN(PIN_BASED_POSTED_INTR), EXIT(VM_EXIT_ACK_INTR_ON_EXIT)
+#define POSTED TPR, VID, PIN(PIN_BASED_POSTED_INTR), EXIT(VM_EXIT_ACK_INTR_ON_EXIT)
 
 static const struct guest_row posted_rows[] = {
-    {.name = "processed", .code = "interrupt to self", .flags = TOUCHED, .prepare = prepare_posted, .finish = say_posted, .edits = {POSTED}},
-    {.name = "delivered", .code = "interrupt to self sti", .flags = TOUCHED, .prepare = prepare_posted, .finish = say_posted, .edits = {POSTED}},
-    {.name = "delivered with if", .code = "interrupt to self", .flags = TOUCHED, .prepare = prepare_posted, .finish = say_posted, .edits = {POSTED, IF_ON}},
+    {.name = "processed",
+     .code = "interrupt to self",
+     .flags = TOUCHED,
+     .prepare = prepare_posted,
+     .finish = say_posted,
+     .edits = {POSTED}},
+    {.name = "delivered",
+     .code = "interrupt to self sti",
+     .flags = TOUCHED,
+     .prepare = prepare_posted,
+     .finish = say_posted,
+     .edits = {POSTED}},
+    {.name = "delivered with if",
+     .code = "interrupt to self",
+     .flags = TOUCHED,
+     .prepare = prepare_posted,
+     .finish = say_posted,
+     .edits = {POSTED, IF_ON}},
 };
 
 static void other_vector(void)
@@ -323,7 +521,12 @@ static void other_vector(void)
 }
 
 static const struct guest_row not_posted_rows[] = {
-    {.name = "another vector exits", .code = "interrupt to self", .flags = TOUCHED, .prepare = other_vector, .finish = say_posted, .edits = {POSTED}},
+    {.name = "another vector exits",
+     .code = "interrupt to self",
+     .flags = TOUCHED,
+     .prepare = other_vector,
+     .finish = say_posted,
+     .edits = {POSTED}},
 };
 
 void rows_apic(void)

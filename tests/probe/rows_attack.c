@@ -4,12 +4,12 @@
  */
 #include "guest_rows.h"
 
-#define EPT_WB_BITS (6ull << EPT_MEMORY_TYPE_SHIFT)
-#define SIGNATURE_LEAF 0x40000000
-#define DS_AREA 0x600
-#define APIC_PHYSICAL 0xfee00000ull
+#define EPT_WB_BITS     (6ull << EPT_MEMORY_TYPE_SHIFT)
+#define SIGNATURE_LEAF  0x40000000
+#define DS_AREA         0x600
+#define APIC_PHYSICAL   0xfee00000ull
 #define IOAPIC_PHYSICAL 0xfec00000ull
-#define FLASH_PHYSICAL 0xffc00000ull
+#define FLASH_PHYSICAL  0xffc00000ull
 
 static u64 target; /* the start of L0's memory */
 static u64 target_size;
@@ -47,10 +47,7 @@ static void end(void)
     row_end();
 }
 
-static bool attack(enum vmx_state state, const char *name)
-{
-    return row(state, "attack.%s", name);
-}
+static bool attack(enum vmx_state state, const char *name) { return row(state, "attack.%s", name); }
 
 static void finding_rows(void)
 {
@@ -95,9 +92,13 @@ static void access_rows(void)
         const char *name;
         u64 offset;
         bool from_end;
-    } places[] = {{"start", 0, false},        {"start plus 8", 8, false}, {"second page", 0x1000, false},
-                  {"half a mebibyte", 0x80000, false}, {"a mebibyte", 0x100000, false},
-                  {"last bytes", 8, true},    {"last page", 0x1000, true}};
+    } places[] = {{"start", 0, false},
+                  {"start plus 8", 8, false},
+                  {"second page", 0x1000, false},
+                  {"half a mebibyte", 0x80000, false},
+                  {"a mebibyte", 0x100000, false},
+                  {"last bytes", 8, true},
+                  {"last page", 0x1000, true}};
 
     for (u32 i = 0; i < ARRAY_SIZE(places); i++) {
         u64 address = places[i].from_end ? target + target_size - places[i].offset
@@ -199,8 +200,11 @@ static void pointer_rows(void)
     static const struct {
         const char *name;
         u64 address; /* 0: L0's memory */
-    } places[] = {{"l0", 0},          {"page 0", 0x1000000000000}, {"apic", APIC_PHYSICAL},
-                  {"ioapic", IOAPIC_PHYSICAL}, {"flash", FLASH_PHYSICAL}};
+    } places[] = {{"l0", 0},
+                  {"page 0", 0x1000000000000},
+                  {"apic", APIC_PHYSICAL},
+                  {"ioapic", IOAPIC_PHYSICAL},
+                  {"flash", FLASH_PHYSICAL}};
     static const char *const codes[] = {"vmxon", "vmclear", "vmptrld"};
 
     for (u32 i = 0; i < ARRAY_SIZE(places); i++)
@@ -263,16 +267,42 @@ static const struct {
     struct edit edits[4];
 } pointers[] = {
     {"io bitmap a", 0, IO_BITMAP_A, 0, "in al, imm", {PROC(CPU_BASED_USE_IO_BITMAPS)}},
-    {"io bitmap b", 0, IO_BITMAP_B, 0, "in al, dx", {PROC(CPU_BASED_USE_IO_BITMAPS), REG(RDX, 0x9000)}},
+    {"io bitmap b",
+     0,
+     IO_BITMAP_B,
+     0,
+     "in al, dx",
+     {PROC(CPU_BASED_USE_IO_BITMAPS), REG(RDX, 0x9000)}},
     {"msr bitmap", 0, MSR_BITMAP, 0, "rdmsr", {PROC(CPU_BASED_USE_MSR_BITMAPS), REG(RCX, 0x174)}},
-    {"virtual apic, read", 0, VIRTUAL_APIC_PAGE_ADDR, 0, "mov rax, cr8", {PROC(CPU_BASED_TPR_SHADOW)}},
-    {"virtual apic, written", 0, VIRTUAL_APIC_PAGE_ADDR, 0, "mov cr8, rax", {PROC(CPU_BASED_TPR_SHADOW), REG(RAX, 3)}},
-    {"apic access, read", WITH_EPT, APIC_ACCESS_ADDR, 0, "read spare", {PROC2(SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES)}},
+    {"virtual apic, read",
+     0,
+     VIRTUAL_APIC_PAGE_ADDR,
+     0,
+     "mov rax, cr8",
+     {PROC(CPU_BASED_TPR_SHADOW)}},
+    {"virtual apic, written",
+     0,
+     VIRTUAL_APIC_PAGE_ADDR,
+     0,
+     "mov cr8, rax",
+     {PROC(CPU_BASED_TPR_SHADOW), REG(RAX, 3)}},
+    {"apic access, read",
+     WITH_EPT,
+     APIC_ACCESS_ADDR,
+     0,
+     "read spare",
+     {PROC2(SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES)}},
     {"entry msr load", 0, VM_ENTRY_MSR_LOAD_ADDR, 0, "nop", {SET(VM_ENTRY_MSR_LOAD_COUNT, 1)}},
     {"exit msr store, not used", 0, VM_EXIT_MSR_STORE_ADDR, 0, "nop", {}},
     {"link pointer", 0, VMCS_LINK_POINTER, 0, "nop", {}},
     {"ept root", WITH_EPT, EPT_POINTER, EPTP_WALK_LENGTH_4 | MT_WB, "nop", {}},
-    {"posted descriptor", 0, POSTED_INTR_DESC_ADDR, 0, "interrupt to self", {PROC(CPU_BASED_TPR_SHADOW), PROC2(SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY), PIN(PIN_BASED_EXT_INTR_MASK | PIN_BASED_POSTED_INTR), EXIT(VM_EXIT_ACK_INTR_ON_EXIT)}},
+    {"posted descriptor",
+     0,
+     POSTED_INTR_DESC_ADDR,
+     0,
+     "interrupt to self",
+     {PROC(CPU_BASED_TPR_SHADOW), PROC2(SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY),
+      PIN(PIN_BASED_EXT_INTR_MASK | PIN_BASED_POSTED_INTR), EXIT(VM_EXIT_ACK_INTR_ON_EXIT)}},
 };
 
 static void vmcs_pointer_rows(void)
@@ -350,8 +380,8 @@ static void finish_ept(void)
 
 static void ept_rows(void)
 {
-    static const char *const codes[] = {"read spare", "write spare", "rmw spare", "fetch spare",
-                                        "push spare", "movs to spare"};
+    static const char *const codes[] = {"read spare",  "write spare", "rmw spare",
+                                        "fetch spare", "push spare",  "movs to spare"};
 
     for (u32 i = 0; i < ARRAY_SIZE(codes); i++) {
         if (start_ept("leaf to l0", codes[i])) {
@@ -578,7 +608,7 @@ static void l2_msr_rows(void)
         guest_run(true);
         say_exec();
         say(" %s", (exec.gpr[RDX] << 32 | (u32)exec.gpr[RAX]) == vmx_basic ? "as l1 sees it"
-                                                                          : "not as l1 sees it");
+                                                                           : "not as l1 sees it");
         end();
     }
     for (u32 i = 0; i < ARRAY_SIZE(owned); i++) {

@@ -4,10 +4,10 @@
 #define EPT_WB_BITS (6ull << EPT_MEMORY_TYPE_SHIFT)
 #define SPARE_ENTRY ept_entry(L2_SPARE)
 
-static const char *const accesses[] = {"read spare",         "write spare",        "rmw spare",
-                                       "locked spare",       "fetch spare",        "read across spare",
-                                       "write across spare", "read across into spare",
-                                       "push spare",         "movs to spare"};
+static const char *const accesses[] = {
+    "read spare",  "write spare",       "rmw spare",          "locked spare",
+    "fetch spare", "read across spare", "write across spare", "read across into spare",
+    "push spare",  "movs to spare"};
 
 /* VMCALL at every offset that code jumps to. */
 static void prepare_spare(void)
@@ -154,8 +154,11 @@ static void table_rows(void)
 static void large_rows(void)
 {
     static const struct entry_case cases[] = {
-        {"plain", 0, 0},           {"bit 12", 0, BIT64(12)},  {"bit 20", 0, BIT64(20)},
-        {"bit 29", 0, BIT64(29)},  {"type 2", EPT_MEMORY_TYPE, 2 << 3},
+        {"plain", 0, 0},
+        {"bit 12", 0, BIT64(12)},
+        {"bit 20", 0, BIT64(20)},
+        {"bit 29", 0, BIT64(29)},
+        {"type 2", EPT_MEMORY_TYPE, 2 << 3},
         {"read only", EPT_RWX, EPT_READ},
     };
     char name[48];
@@ -168,7 +171,8 @@ static void large_rows(void)
 
             *entry = (u64)arena | EPT_RWX | EPT_WB_BITS | EPT_LARGE;
             change(entry, &cases[i]);
-            *guest_pte(L2_SPARE) = (SIZE_2M + PAGE_SCRATCH * PAGE_SIZE) | PTE_P | PTE_W | PTE_A | PTE_D;
+            *guest_pte(L2_SPARE) =
+                (SIZE_2M + PAGE_SCRATCH * PAGE_SIZE) | PTE_P | PTE_W | PTE_A | PTE_D;
             *(u64 *)(arena_page(PAGE_SCRATCH) + 0x10) = 0xabcdef;
             finish(1);
         }
@@ -279,9 +283,9 @@ struct delivery_case {
     struct edit edits[10];
 };
 
-#define INJECT(info) SET(VM_ENTRY_INTR_INFO_FIELD, INTR_INFO_VALID_MASK | (info))
+#define INJECT(info)   SET(VM_ENTRY_INTR_INFO_FIELD, INTR_INFO_VALID_MASK | (info))
 #define LENGTH(length) SET(VM_ENTRY_INSTRUCTION_LEN, length)
-#define STACK 0x2000
+#define STACK          0x2000
 /* What IRET pops: to VMCALL at 0x1800. */
 #define IRET_FRAME                                                                                 \
     MEMORY(0x1800, 0xf4c1010f), SET(GUEST_RSP, 0x2800), MEMORY(0x2800, 0x1800),                    \
@@ -303,24 +307,70 @@ static const struct delivery_case deliveries[] = {
     {"pf, idt absent", "read absent", GUEST_64, L2_IDT, {MEMORY(L2_PT + 8 * 0x30, 0)}},
     {"pf, stack absent", "write absent", GUEST_64, STACK, {MEMORY(L2_PT + 8 * 0x30, 0)}},
     {"single step, stack absent", "nops", GUEST_64, STACK, {OR(GUEST_RFLAGS, RFLAGS_TF)}},
-    {"injected interrupt, stack absent", "nop", GUEST_64, STACK, {OR(GUEST_RFLAGS, RFLAGS_IF), INJECT(INTR_TYPE_EXT_INTR | 0x50)}},
+    {"injected interrupt, stack absent",
+     "nop",
+     GUEST_64,
+     STACK,
+     {OR(GUEST_RFLAGS, RFLAGS_IF), INJECT(INTR_TYPE_EXT_INTR | 0x50)}},
     {"injected nmi, stack absent", "nop", GUEST_64, STACK, {INJECT(INTR_TYPE_NMI | 2)}},
-    {"injected nmi, virtual nmis, stack absent", "nop", GUEST_64, STACK, {INJECT(INTR_TYPE_NMI | 2), PIN(PIN_BASED_NMI_EXITING | PIN_BASED_VIRTUAL_NMIS)}},
-    {"injected gp, stack absent", "nop", GUEST_64, STACK, {INJECT(INTR_TYPE_EXCEPTION | INTR_INFO_DELIVER_CODE_MASK | 13), SET(VM_ENTRY_EXCEPTION_ERROR_CODE, 0x18)}},
-    {"injected soft int, stack absent", "nop", GUEST_64, STACK, {INJECT(INTR_TYPE_SOFT_INTR | 0x30), LENGTH(2)}},
-    {"injected int3, idt absent", "nop", GUEST_64, L2_IDT, {INJECT(INTR_TYPE_SOFT_EXCEPTION | 3), LENGTH(1)}},
-    {"injected int1, idt absent", "nop", GUEST_64, L2_IDT, {INJECT(INTR_TYPE_PRIV_SW_EXCEPTION | 1), LENGTH(1)}},
+    {"injected nmi, virtual nmis, stack absent",
+     "nop",
+     GUEST_64,
+     STACK,
+     {INJECT(INTR_TYPE_NMI | 2), PIN(PIN_BASED_NMI_EXITING | PIN_BASED_VIRTUAL_NMIS)}},
+    {"injected gp, stack absent",
+     "nop",
+     GUEST_64,
+     STACK,
+     {INJECT(INTR_TYPE_EXCEPTION | INTR_INFO_DELIVER_CODE_MASK | 13),
+      SET(VM_ENTRY_EXCEPTION_ERROR_CODE, 0x18)}},
+    {"injected soft int, stack absent",
+     "nop",
+     GUEST_64,
+     STACK,
+     {INJECT(INTR_TYPE_SOFT_INTR | 0x30), LENGTH(2)}},
+    {"injected int3, idt absent",
+     "nop",
+     GUEST_64,
+     L2_IDT,
+     {INJECT(INTR_TYPE_SOFT_EXCEPTION | 3), LENGTH(1)}},
+    {"injected int1, idt absent",
+     "nop",
+     GUEST_64,
+     L2_IDT,
+     {INJECT(INTR_TYPE_PRIV_SW_EXCEPTION | 1), LENGTH(1)}},
     {"int, idt absent, 32", "int 0x30", GUEST_PAE, L2_IDT, {}},
     {"int, stack absent, 32", "int 0x30", GUEST_PAE, STACK, {}},
     {"ud, gdt absent, 32", "ud2", GUEST_PAE, L2_GDT, {}},
-    {"injected soft int, stack absent, 32", "nop", GUEST_PAE, STACK, {INJECT(INTR_TYPE_SOFT_INTR | 0x30), LENGTH(2)}},
+    {"injected soft int, stack absent, 32",
+     "nop",
+     GUEST_PAE,
+     STACK,
+     {INJECT(INTR_TYPE_SOFT_INTR | 0x30), LENGTH(2)}},
     {"int, ivt absent, real", "int 0x30", GUEST_REAL, 0, {}},
     {"int, stack absent, real", "int 0x30", GUEST_REAL, STACK, {}},
-    {"injected interrupt, ivt absent, real", "nop", GUEST_REAL, 0, {OR(GUEST_RFLAGS, RFLAGS_IF), INJECT(INTR_TYPE_EXT_INTR | 0x50)}},
-    {"injected soft int, stack absent, real", "nop", GUEST_REAL, STACK, {INJECT(INTR_TYPE_SOFT_INTR | 0x30), LENGTH(2)}},
+    {"injected interrupt, ivt absent, real",
+     "nop",
+     GUEST_REAL,
+     0,
+     {OR(GUEST_RFLAGS, RFLAGS_IF), INJECT(INTR_TYPE_EXT_INTR | 0x50)}},
+    {"injected soft int, stack absent, real",
+     "nop",
+     GUEST_REAL,
+     STACK,
+     {INJECT(INTR_TYPE_SOFT_INTR | 0x30), LENGTH(2)}},
     {"iret, stack absent", "iret", GUEST_64, STACK, {IRET_FRAME}},
-    {"iret with nmi blocking, stack absent", "iret", GUEST_64, STACK, {IRET_FRAME, SET(GUEST_INTERRUPTIBILITY_INFO, 8)}},
-    {"iret with virtual nmi blocking, stack absent", "iret", GUEST_64, STACK, {IRET_FRAME, SET(GUEST_INTERRUPTIBILITY_INFO, 8), PIN(PIN_BASED_NMI_EXITING | PIN_BASED_VIRTUAL_NMIS)}},
+    {"iret with nmi blocking, stack absent",
+     "iret",
+     GUEST_64,
+     STACK,
+     {IRET_FRAME, SET(GUEST_INTERRUPTIBILITY_INFO, 8)}},
+    {"iret with virtual nmi blocking, stack absent",
+     "iret",
+     GUEST_64,
+     STACK,
+     {IRET_FRAME, SET(GUEST_INTERRUPTIBILITY_INFO, 8),
+      PIN(PIN_BASED_NMI_EXITING | PIN_BASED_VIRTUAL_NMIS)}},
 };
 
 /* What a hypervisor does with vectoring information: inject it again. */
@@ -374,8 +424,10 @@ static void advanced_rows(void)
         enum guest_mode mode;
         u64 clear, set;
     } cases[] = {
-        {"supervisor", GUEST_64, PTE_U, 0},     {"user", GUEST_64_USER, 0, 0},
-        {"read-only", GUEST_64_USER, PTE_W, 0}, {"no execute", GUEST_64, 0, PTE_NX},
+        {"supervisor", GUEST_64, PTE_U, 0},
+        {"user", GUEST_64_USER, 0, 0},
+        {"read-only", GUEST_64_USER, PTE_W, 0},
+        {"no execute", GUEST_64, 0, PTE_NX},
     };
 
     for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {

@@ -44,7 +44,8 @@ static bool need_met(enum need need)
 {
     switch (need) {
     case NEED_ALWAYS: return true;
-    case NEED_PAT: return feature_offered(FEATURE_SAVE_PAT) || feature_offered(FEATURE_ENTRY_LOAD_PAT);
+    case NEED_PAT:
+        return feature_offered(FEATURE_SAVE_PAT) || feature_offered(FEATURE_ENTRY_LOAD_PAT);
     case NEED_EFER:
         return feature_offered(FEATURE_SAVE_EFER) || feature_offered(FEATURE_ENTRY_LOAD_EFER);
     default: return feature_offered((enum feature)need);
@@ -188,7 +189,8 @@ void rows_fields(void)
     for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
         field_row(fields[i].name, fields[i].encoding, need_met(fields[i].need));
     for (u32 i = 0; i < ARRAY_SIZE(more_fields); i++)
-        field_row(more_fields[i].name, more_fields[i].encoding, proc2_caps.may & more_fields[i].bit);
+        field_row(more_fields[i].name, more_fields[i].encoding,
+                  proc2_caps.may & more_fields[i].bit);
     unknown_rows();
     reserved_rows();
     enumeration_row();

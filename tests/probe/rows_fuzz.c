@@ -6,7 +6,7 @@
 #include "guest_rows.h"
 
 #define DEFAULT_ENTRIES 1000
-#define BLOCK 100
+#define BLOCK           100
 
 static u64 state;
 
@@ -87,14 +87,38 @@ static const struct {
     {GUEST_IA32_EFER, FLIP},
     {GUEST_IA32_PAT, FLIP},
     {VMCS_LINK_POINTER, VALUE},
-    {GUEST_ES_SELECTOR, FLIP32}, {GUEST_ES_BASE, VALUE}, {GUEST_ES_LIMIT, FLIP32}, {GUEST_ES_AR_BYTES, RIGHTS},
-    {GUEST_CS_SELECTOR, FLIP32}, {GUEST_CS_BASE, VALUE}, {GUEST_CS_LIMIT, FLIP32}, {GUEST_CS_AR_BYTES, RIGHTS},
-    {GUEST_SS_SELECTOR, FLIP32}, {GUEST_SS_BASE, VALUE}, {GUEST_SS_LIMIT, FLIP32}, {GUEST_SS_AR_BYTES, RIGHTS},
-    {GUEST_DS_SELECTOR, FLIP32}, {GUEST_DS_BASE, VALUE}, {GUEST_DS_LIMIT, FLIP32}, {GUEST_DS_AR_BYTES, RIGHTS},
-    {GUEST_FS_SELECTOR, FLIP32}, {GUEST_FS_BASE, VALUE}, {GUEST_FS_LIMIT, FLIP32}, {GUEST_FS_AR_BYTES, RIGHTS},
-    {GUEST_GS_SELECTOR, FLIP32}, {GUEST_GS_BASE, VALUE}, {GUEST_GS_LIMIT, FLIP32}, {GUEST_GS_AR_BYTES, RIGHTS},
-    {GUEST_LDTR_SELECTOR, FLIP32}, {GUEST_LDTR_BASE, VALUE}, {GUEST_LDTR_LIMIT, FLIP32}, {GUEST_LDTR_AR_BYTES, RIGHTS},
-    {GUEST_TR_SELECTOR, FLIP32}, {GUEST_TR_BASE, VALUE}, {GUEST_TR_LIMIT, FLIP32}, {GUEST_TR_AR_BYTES, RIGHTS},
+    {GUEST_ES_SELECTOR, FLIP32},
+    {GUEST_ES_BASE, VALUE},
+    {GUEST_ES_LIMIT, FLIP32},
+    {GUEST_ES_AR_BYTES, RIGHTS},
+    {GUEST_CS_SELECTOR, FLIP32},
+    {GUEST_CS_BASE, VALUE},
+    {GUEST_CS_LIMIT, FLIP32},
+    {GUEST_CS_AR_BYTES, RIGHTS},
+    {GUEST_SS_SELECTOR, FLIP32},
+    {GUEST_SS_BASE, VALUE},
+    {GUEST_SS_LIMIT, FLIP32},
+    {GUEST_SS_AR_BYTES, RIGHTS},
+    {GUEST_DS_SELECTOR, FLIP32},
+    {GUEST_DS_BASE, VALUE},
+    {GUEST_DS_LIMIT, FLIP32},
+    {GUEST_DS_AR_BYTES, RIGHTS},
+    {GUEST_FS_SELECTOR, FLIP32},
+    {GUEST_FS_BASE, VALUE},
+    {GUEST_FS_LIMIT, FLIP32},
+    {GUEST_FS_AR_BYTES, RIGHTS},
+    {GUEST_GS_SELECTOR, FLIP32},
+    {GUEST_GS_BASE, VALUE},
+    {GUEST_GS_LIMIT, FLIP32},
+    {GUEST_GS_AR_BYTES, RIGHTS},
+    {GUEST_LDTR_SELECTOR, FLIP32},
+    {GUEST_LDTR_BASE, VALUE},
+    {GUEST_LDTR_LIMIT, FLIP32},
+    {GUEST_LDTR_AR_BYTES, RIGHTS},
+    {GUEST_TR_SELECTOR, FLIP32},
+    {GUEST_TR_BASE, VALUE},
+    {GUEST_TR_LIMIT, FLIP32},
+    {GUEST_TR_AR_BYTES, RIGHTS},
     {HOST_CR0, FAILING},
     {HOST_CR4, FAILING},
     {HOST_CR3, FAILING},
@@ -106,9 +130,31 @@ static const struct {
 };
 
 static const u64 interesting[] = {
-    0, 1, 2, 7, 8, 15, 16, 0xff, 0xfff, 0x1000, 0x1001, 0x7ff8, 0xffff, 0x10000, 0x3ffff,
-    0x7fffffff, 0x80000000, 0xffffffff, 0x100000000, 0x7fffffffffff, 0x800000000000,
-    0xffff7fffffffffff, 0xffff800000000000, 0x8000000000000000, 0xffffffffffffffff,
+    0,
+    1,
+    2,
+    7,
+    8,
+    15,
+    16,
+    0xff,
+    0xfff,
+    0x1000,
+    0x1001,
+    0x7ff8,
+    0xffff,
+    0x10000,
+    0x3ffff,
+    0x7fffffff,
+    0x80000000,
+    0xffffffff,
+    0x100000000,
+    0x7fffffffffff,
+    0x800000000000,
+    0xffff7fffffffffff,
+    0xffff800000000000,
+    0x8000000000000000,
+    0xffffffffffffffff,
 };
 
 static u64 changed(u64 value, enum change change)
@@ -131,10 +177,12 @@ static u64 changed(u64 value, enum change change)
 
 /* What the guest executes: nothing whose result depends on the moment or on L0's memory. */
 static const char *const codes[] = {
-    "nop", "nops", "cpuid", "hlt", "invd", "wbinvd", "pause", "vmcall", "ud2", "int3", "int1",
-    "int 0x30", "clts", "invlpg", "in al, imm", "out imm, al", "mov xax, cr0", "mov xax, cr4",
-    "mov cr0, cr0", "mov cr4, cr4", "mov cr3, cr3", "smsw eax", "vmlaunch", "vmxoff", "sti cpuid",
-    "mov ss cpuid", "divide by zero", "fpu", "vmptrst",
+    "nop",          "nops",           "cpuid",        "hlt",          "invd",
+    "wbinvd",       "pause",          "vmcall",       "ud2",          "int3",
+    "int1",         "int 0x30",       "clts",         "invlpg",       "in al, imm",
+    "out imm, al",  "mov xax, cr0",   "mov xax, cr4", "mov cr0, cr0", "mov cr4, cr4",
+    "mov cr3, cr3", "smsw eax",       "vmlaunch",     "vmxoff",       "sti cpuid",
+    "mov ss cpuid", "divide by zero", "fpu",          "vmptrst",
 };
 
 /*
@@ -175,11 +223,17 @@ static void limit_controls(void)
 /* Sets a random guest up; false if it should not be entered. */
 static bool make_guest(void)
 {
-    static const enum guest_mode modes[] = {GUEST_64, GUEST_64, GUEST_COMPAT, GUEST_PAE,
-                                            GUEST_V86, GUEST_64_USER, GUEST_32_USER};
+    static const enum guest_mode modes[] = {GUEST_64,   GUEST_64,  GUEST_COMPAT,  GUEST_PAE,
+                                            GUEST_32,   GUEST_V86, GUEST_64_USER, GUEST_32_USER,
+                                            GUEST_REAL, GUEST_FLAT};
     enum guest_mode mode = modes[random_below(ARRAY_SIZE(modes))];
     u32 flags = random_below(2) && feature_offered(FEATURE_EPT) ? WITH_EPT : 0;
 
+    if (mode == GUEST_REAL || mode == GUEST_FLAT) {
+        flags = WITH_EPT;
+        if (!feature_offered(FEATURE_UNRESTRICTED_GUEST))
+            return false;
+    }
     guest_setup(mode, flags);
     fuzz_code = codes[random_below(ARRAY_SIZE(codes))];
     guest_code(fuzz_code);
@@ -196,6 +250,14 @@ static bool make_guest(void)
     return !hits_known_fault();
 }
 
+static bool changed_field(u32 field)
+{
+    for (u32 i = 0; i < fuzz_field_count; i++)
+        if (fuzz_fields[i] == field)
+            return true;
+    return false;
+}
+
 static void say_outcome(void)
 {
     u32 reason = (u32)vm_read(VM_EXIT_REASON);
@@ -203,6 +265,10 @@ static void say_outcome(void)
     /* Where the watchdog ends a loop depends on what else took time. */
     if (exec.end == EXEC_EXITED && reason == EXIT_REASON_PREEMPTION_TIMER)
         say("exit 52");
+    /* Of several things wrong in the guest's state any may be found first. SDM vol. 3, 27.8. */
+    else if (exec.end == EXEC_EXITED && changed_field(VMCS_LINK_POINTER) &&
+             reason == (VMX_EXIT_REASONS_FAILED_VMENTRY | EXIT_REASON_INVALID_STATE))
+        say("exit 33");
     else
         say_exec();
 }

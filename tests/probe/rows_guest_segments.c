@@ -7,7 +7,8 @@ enum part { SELECTOR, LIMIT, ACCESS, BASE };
 
 static u32 field_of(u32 segment, enum part part)
 {
-    static const u32 first[] = {GUEST_ES_SELECTOR, GUEST_ES_LIMIT, GUEST_ES_AR_BYTES, GUEST_ES_BASE};
+    static const u32 first[] = {GUEST_ES_SELECTOR, GUEST_ES_LIMIT, GUEST_ES_AR_BYTES,
+                                GUEST_ES_BASE};
 
     return first[part] + 2 * segment;
 }
@@ -16,7 +17,8 @@ static bool start(enum guest_mode mode, u32 segment, const char *what, u64 value
 {
     u32 flags = mode == GUEST_REAL || mode == GUEST_FLAT ? WITH_EPT : 0;
 
-    if (!row(STATE_VMCS, "segment.%s.%s %s %lx", guest_mode_names[mode], names[segment], what, value) ||
+    if (!row(STATE_VMCS, "segment.%s.%s %s %lx", guest_mode_names[mode], names[segment], what,
+             value) ||
         !mode_offered(mode, flags))
         return false;
     guest_setup(mode, flags);
@@ -59,8 +61,13 @@ static void value_rows(enum guest_mode mode, u32 segment)
 {
     static const u64 selectors[] = {0, 1, 2, 3, 4, 7, 0xfff8, 0xffff};
     static const u64 limits[] = {0, 0xfff, 0x1000, 0xfffff, 0x100000, 0xfffffffe, 0xffffffff};
-    static const u64 bases[] = {0x10, 0xfff0, 0x100000000, 0x7fffffffffff, 0x0000800000000000,
-                                0xffff800000000000, 0xffffffffffffffff};
+    static const u64 bases[] = {0x10,
+                                0xfff0,
+                                0x100000000,
+                                0x7fffffffffff,
+                                0x0000800000000000,
+                                0xffff800000000000,
+                                0xffffffffffffffff};
 
     for (u32 i = 0; i < ARRAY_SIZE(selectors); i++)
         if (start(mode, segment, "selector", selectors[i])) {

@@ -68,8 +68,8 @@ static void host_canonical_rows(void)
 }
 
 #define LOAD_EFER EXIT(VM_EXIT_LOAD_IA32_EFER)
-#define LOAD_PAT EXIT(VM_EXIT_LOAD_IA32_PAT)
-#define GOOD_PAT 0x0007040600070406ull
+#define LOAD_PAT  EXIT(VM_EXIT_LOAD_IA32_PAT)
+#define GOOD_PAT  0x0007040600070406ull
 #define GOOD_EFER (EFER_LME | EFER_LMA | EFER_SCE | EFER_NXE)
 
 static const struct guest_row msr_state_rows[] = {
@@ -78,19 +78,33 @@ static const struct guest_row msr_state_rows[] = {
     {.name = "efer lme only", .code = "nop", .edits = {LOAD_EFER, SET(HOST_IA32_EFER, EFER_LME)}},
     {.name = "efer zero", .code = "nop", .edits = {LOAD_EFER, SET(HOST_IA32_EFER, 0)}},
     {.name = "efer bit 1", .code = "nop", .edits = {LOAD_EFER, SET(HOST_IA32_EFER, GOOD_EFER | 2)}},
-    {.name = "efer bit 9", .code = "nop", .edits = {LOAD_EFER, SET(HOST_IA32_EFER, GOOD_EFER | 0x200)}},
-    {.name = "efer bit 12", .code = "nop", .edits = {LOAD_EFER, SET(HOST_IA32_EFER, GOOD_EFER | 0x1000)}},
-    {.name = "efer bit 32", .code = "nop", .edits = {LOAD_EFER, SET(HOST_IA32_EFER, GOOD_EFER | BIT64(32))}},
-    {.name = "efer bit 63", .code = "nop", .edits = {LOAD_EFER, SET(HOST_IA32_EFER, GOOD_EFER | BIT64(63))}},
+    {.name = "efer bit 9",
+     .code = "nop",
+     .edits = {LOAD_EFER, SET(HOST_IA32_EFER, GOOD_EFER | 0x200)}},
+    {.name = "efer bit 12",
+     .code = "nop",
+     .edits = {LOAD_EFER, SET(HOST_IA32_EFER, GOOD_EFER | 0x1000)}},
+    {.name = "efer bit 32",
+     .code = "nop",
+     .edits = {LOAD_EFER, SET(HOST_IA32_EFER, GOOD_EFER | BIT64(32))}},
+    {.name = "efer bit 63",
+     .code = "nop",
+     .edits = {LOAD_EFER, SET(HOST_IA32_EFER, GOOD_EFER | BIT64(63))}},
     {.name = "efer unused", .code = "nop", .edits = {SET(HOST_IA32_EFER, ~0ull)}},
     {.name = "pat good", .code = "nop", .edits = {LOAD_PAT, SET(HOST_IA32_PAT, GOOD_PAT)}},
     {.name = "pat type 2 in 0", .code = "nop", .edits = {LOAD_PAT, SET(HOST_IA32_PAT, 2)}},
     {.name = "pat type 3 in 7", .code = "nop", .edits = {LOAD_PAT, SET(HOST_IA32_PAT, 3ull << 56)}},
     {.name = "pat type 8 in 3", .code = "nop", .edits = {LOAD_PAT, SET(HOST_IA32_PAT, 8ull << 24)}},
-    {.name = "pat type 80 in 5", .code = "nop", .edits = {LOAD_PAT, SET(HOST_IA32_PAT, 0x80ull << 40)}},
+    {.name = "pat type 80 in 5",
+     .code = "nop",
+     .edits = {LOAD_PAT, SET(HOST_IA32_PAT, 0x80ull << 40)}},
     {.name = "pat unused", .code = "nop", .edits = {SET(HOST_IA32_PAT, ~0ull)}},
-    {.name = "perf global good", .code = "nop", .edits = {EXIT(VM_EXIT_LOAD_PERF_GLOBAL_CTRL), SET(HOST_IA32_PERF_GLOBAL_CTRL, 0)}},
-    {.name = "perf global bit 63", .code = "nop", .edits = {EXIT(VM_EXIT_LOAD_PERF_GLOBAL_CTRL), SET(HOST_IA32_PERF_GLOBAL_CTRL, BIT64(63))}},
+    {.name = "perf global good",
+     .code = "nop",
+     .edits = {EXIT(VM_EXIT_LOAD_PERF_GLOBAL_CTRL), SET(HOST_IA32_PERF_GLOBAL_CTRL, 0)}},
+    {.name = "perf global bit 63",
+     .code = "nop",
+     .edits = {EXIT(VM_EXIT_LOAD_PERF_GLOBAL_CTRL), SET(HOST_IA32_PERF_GLOBAL_CTRL, BIT64(63))}},
 };
 
 /* What an exit loads into the host, read back afterwards. */

@@ -118,14 +118,14 @@ static void memory_page_rows(const struct memory_instruction *instruction)
 /* ---- how the operand's address is formed */
 
 struct address_case {
-    const char *name;   /* and prefix of the code's name */
+    const char *name; /* and prefix of the code's name */
     const char *prefix;
     u64 fs, gs;
     u64 rbp, rcx, rdx, r9, r12, r13;
 };
 
-#define HERE (WINDOW_BASE + 0x800)
-#define NOT_CANONICAL 0x0000800000000000ull
+#define HERE               (WINDOW_BASE + 0x800)
+#define NOT_CANONICAL      0x0000800000000000ull
 #define NOT_CANONICAL_HIGH 0xffff7ffffffffff0ull
 
 static const struct address_case address_cases[] = {
@@ -207,12 +207,18 @@ struct any_instruction {
 };
 
 static const struct any_instruction all_instructions[] = {
-    {"vmxon", 0, 0},          {"vmxoff", 0, 0},
-    {"vmclear", 0, 0},        {"vmptrld", 0, 0},
-    {"vmptrst", 0, 0},        {"vmlaunch", 0, 0},
-    {"vmresume", 0, 0},       {"vmcall", 0, 0},
-    {"vmread", GUEST_RIP, 0}, {"vmwrite", GUEST_RIP, 0},
-    {"vmread-mem", GUEST_RIP, 0}, {"vmwrite-mem", GUEST_RIP, 0},
+    {"vmxon", 0, 0},
+    {"vmxoff", 0, 0},
+    {"vmclear", 0, 0},
+    {"vmptrld", 0, 0},
+    {"vmptrst", 0, 0},
+    {"vmlaunch", 0, 0},
+    {"vmresume", 0, 0},
+    {"vmcall", 0, 0},
+    {"vmread", GUEST_RIP, 0},
+    {"vmwrite", GUEST_RIP, 0},
+    {"vmread-mem", GUEST_RIP, 0},
+    {"vmwrite-mem", GUEST_RIP, 0},
     {"invept", INVEPT_ALL_CONTEXT, FEATURE_EPT + 1},
     {"invvpid", INVVPID_ALL_CONTEXT, FEATURE_VPID + 1},
 };
@@ -525,9 +531,10 @@ static void field_row(const char *code, u64 field)
 static void field_rows(void)
 {
     static const u64 fields[] = {
-        0x681f,     0x4001,        0x0801,        0x1000,      0x10000,    0x80000000,
-        0x6836,     0x4c02,        0x0c0e,        0x4830,      0x7fff,     0x8000,
-        0xffffffff, 0x10000681eull, 0xffffffffull << 32, ~0ull, 0x2fff, 0x6fff,
+        0x681f,     0x4001, 0x0801,     0x1000,         0x10000,
+        0x80000000, 0x6836, 0x4c02,     0x0c0e,         0x4830,
+        0x7fff,     0x8000, 0xffffffff, 0x10000681eull, 0xffffffffull << 32,
+        ~0ull,      0x2fff, 0x6fff,
     };
 
     for (u32 i = 0; i < ARRAY_SIZE(fields); i++) {
@@ -582,8 +589,8 @@ static void flag_rows(void)
         const char *name;
         u64 rflags;
     } flags[] = {
-        {"all-set", RFLAGS_FIXED | RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF |
-                        RFLAGS_OF},
+        {"all-set",
+         RFLAGS_FIXED | RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF},
         {"df-ac", RFLAGS_FIXED | RFLAGS_DF | RFLAGS_AC},
     };
 

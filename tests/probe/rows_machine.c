@@ -24,42 +24,24 @@ static const struct {
     u32 leaf, subleaf;
     u32 masks[4];
 } leaves[] = {
-    {0, 0, {~0u, ~0u, ~0u, ~0u}},
-    {1, 0, {~0u, 0x00ffffff, ~0u, ~0u}},
-    {2, 0, {~0u, ~0u, ~0u, ~0u}},
-    {3, 0, {~0u, ~0u, ~0u, ~0u}},
-    {4, 0, {~0u, ~0u, ~0u, ~0u}},
-    {4, 1, {~0u, ~0u, ~0u, ~0u}},
-    {4, 2, {~0u, ~0u, ~0u, ~0u}},
-    {4, 3, {~0u, ~0u, ~0u, ~0u}},
-    {4, 4, {~0u, ~0u, ~0u, ~0u}},
-    {5, 0, {~0u, ~0u, ~0u, ~0u}},
-    {6, 0, {~0u, ~0u, ~0u, ~0u}},
-    {7, 0, {~0u, ~0u, ~0u, ~0u}},
-    {7, 1, {~0u, ~0u, ~0u, ~0u}},
-    {9, 0, {~0u, ~0u, ~0u, ~0u}},
-    {0xa, 0, {~0u, ~0u, ~0u, ~0u}},
-    {0xb, 0, {~0u, ~0u, ~0u, 0}},
-    {0xb, 1, {~0u, ~0u, ~0u, 0}},
-    {0xb, 2, {~0u, ~0u, ~0u, 0}},
-    {0xd, 0, {~0u, ~0u, ~0u, ~0u}},
-    {0xd, 1, {~0u, ~0u, ~0u, ~0u}},
-    {0xd, 2, {~0u, ~0u, ~0u, ~0u}},
-    {0x14, 0, {~0u, ~0u, ~0u, ~0u}},
-    {0x15, 0, {~0u, ~0u, ~0u, ~0u}},
-    {0x16, 0, {~0u, ~0u, ~0u, ~0u}},
-    {0x17, 0, {~0u, ~0u, ~0u, ~0u}},
-    {0x18, 0, {~0u, ~0u, ~0u, ~0u}},
-    {0x7fffffff, 0, {~0u, ~0u, ~0u, ~0u}},
-    {0x80000000, 0, {~0u, ~0u, ~0u, ~0u}},
-    {0x80000001, 0, {~0u, ~0u, ~0u, ~0u}},
-    {0x80000002, 0, {~0u, ~0u, ~0u, ~0u}},
-    {0x80000003, 0, {~0u, ~0u, ~0u, ~0u}},
-    {0x80000004, 0, {~0u, ~0u, ~0u, ~0u}},
-    {0x80000006, 0, {~0u, ~0u, ~0u, ~0u}},
-    {0x80000007, 0, {~0u, ~0u, ~0u, ~0u}},
-    {0x80000008, 0, {~0u, ~0u, ~0u, ~0u}},
-    {0x80000009, 0, {~0u, ~0u, ~0u, ~0u}},
+    {0, 0, {~0u, ~0u, ~0u, ~0u}},          {1, 0, {~0u, 0x00ffffff, ~0u, ~0u}},
+    {2, 0, {~0u, ~0u, ~0u, ~0u}},          {3, 0, {~0u, ~0u, ~0u, ~0u}},
+    {4, 0, {~0u, ~0u, ~0u, ~0u}},          {4, 1, {~0u, ~0u, ~0u, ~0u}},
+    {4, 2, {~0u, ~0u, ~0u, ~0u}},          {4, 3, {~0u, ~0u, ~0u, ~0u}},
+    {4, 4, {~0u, ~0u, ~0u, ~0u}},          {5, 0, {~0u, ~0u, ~0u, ~0u}},
+    {6, 0, {~0u, ~0u, ~0u, ~0u}},          {7, 0, {~0u, ~0u, ~0u, ~0u}},
+    {7, 1, {~0u, ~0u, ~0u, ~0u}},          {9, 0, {~0u, ~0u, ~0u, ~0u}},
+    {0xa, 0, {~0u, ~0u, ~0u, ~0u}},        {0xb, 0, {~0u, ~0u, ~0u, 0}},
+    {0xb, 1, {~0u, ~0u, ~0u, 0}},          {0xb, 2, {~0u, ~0u, ~0u, 0}},
+    {0xd, 0, {~0u, ~0u, ~0u, ~0u}},        {0xd, 1, {~0u, ~0u, ~0u, ~0u}},
+    {0xd, 2, {~0u, ~0u, ~0u, ~0u}},        {0x14, 0, {~0u, ~0u, ~0u, ~0u}},
+    {0x15, 0, {~0u, ~0u, ~0u, ~0u}},       {0x16, 0, {~0u, ~0u, ~0u, ~0u}},
+    {0x17, 0, {~0u, ~0u, ~0u, ~0u}},       {0x18, 0, {~0u, ~0u, ~0u, ~0u}},
+    {0x7fffffff, 0, {~0u, ~0u, ~0u, ~0u}}, {0x80000000, 0, {~0u, ~0u, ~0u, ~0u}},
+    {0x80000001, 0, {~0u, ~0u, ~0u, ~0u}}, {0x80000002, 0, {~0u, ~0u, ~0u, ~0u}},
+    {0x80000003, 0, {~0u, ~0u, ~0u, ~0u}}, {0x80000004, 0, {~0u, ~0u, ~0u, ~0u}},
+    {0x80000006, 0, {~0u, ~0u, ~0u, ~0u}}, {0x80000007, 0, {~0u, ~0u, ~0u, ~0u}},
+    {0x80000008, 0, {~0u, ~0u, ~0u, ~0u}}, {0x80000009, 0, {~0u, ~0u, ~0u, ~0u}},
     {0xffffffff, 0, {~0u, ~0u, ~0u, ~0u}},
 };
 
@@ -149,11 +131,16 @@ static void vmx_cr_rows(void)
         const char *code;
         u64 off, on;
     } cases[] = {
-        {"cr0.ne off", "mov cr0, rax", CR0_NE, 0},   {"cr0.pg off", "mov cr0, rax", CR0_PG, 0},
-        {"cr0.pe off", "mov cr0, rax", CR0_PE, 0},   {"cr0.pg and pe off", "mov cr0, rax", CR0_PG | CR0_PE, 0},
-        {"cr0.ts on", "mov cr0, rax", 0, CR0_TS},    {"cr0.wp off", "mov cr0, rax", CR0_WP, 0},
-        {"cr4.vmxe off", "mov cr4, rax", CR4_VMXE, 0}, {"cr4.pge on", "mov cr4, rax", 0, CR4_PGE},
-        {"cr4.smxe on", "mov cr4, rax", 0, CR4_SMXE}, {"cr4.la57 on", "mov cr4, rax", 0, CR4_LA57},
+        {"cr0.ne off", "mov cr0, rax", CR0_NE, 0},
+        {"cr0.pg off", "mov cr0, rax", CR0_PG, 0},
+        {"cr0.pe off", "mov cr0, rax", CR0_PE, 0},
+        {"cr0.pg and pe off", "mov cr0, rax", CR0_PG | CR0_PE, 0},
+        {"cr0.ts on", "mov cr0, rax", 0, CR0_TS},
+        {"cr0.wp off", "mov cr0, rax", CR0_WP, 0},
+        {"cr4.vmxe off", "mov cr4, rax", CR4_VMXE, 0},
+        {"cr4.pge on", "mov cr4, rax", 0, CR4_PGE},
+        {"cr4.smxe on", "mov cr4, rax", 0, CR4_SMXE},
+        {"cr4.la57 on", "mov cr4, rax", 0, CR4_LA57},
         {"cr4.pae off", "mov cr4, rax", CR4_PAE, 0},
     };
 
@@ -230,12 +217,13 @@ static void try_msr_write(u32 msr, u64 value)
 static void read_rows(void)
 {
     static const u32 msrs[] = {
-        0x0,        0x1,        0x17,       0x1b,       0x3a,       0x3b,       0x79,       0x8b,
-        0xfe,       0x174,      0x175,      0x176,      0x179,      0x17a,      0x1a0,      0x1d9,
-        0x200,      0x201,      0x20f,      0x210,      0x250,      0x258,      0x26f,      0x277,
-        0x2ff,      0x38f,      0x400,      0x6e0,      0xc0000080, 0xc0000081, 0xc0000082, 0xc0000083,
-        0xc0000084, 0xc0000100, 0xc0000101, 0xc0000102, 0xc0000103, 0x800,      0x808,      0x8ff,
-        0xda0,      0xd90,      0x48,       0x10a,
+        0x0,        0x1,        0x17,       0x1b,       0x3a,       0x3b,       0x79,
+        0x8b,       0xfe,       0x174,      0x175,      0x176,      0x179,      0x17a,
+        0x1a0,      0x1d9,      0x200,      0x201,      0x20f,      0x210,      0x250,
+        0x258,      0x26f,      0x277,      0x2ff,      0x38f,      0x400,      0x6e0,
+        0xc0000080, 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000100, 0xc0000101,
+        0xc0000102, 0xc0000103, 0x800,      0x808,      0x8ff,      0xda0,      0xd90,
+        0x48,       0x10a,
     };
 
     for (u32 i = 0; i < ARRAY_SIZE(msrs); i++)
@@ -387,8 +375,10 @@ static void xsetbv_rows(void)
 {
     static const struct {
         u64 index, value;
-    } cases[] = {{0, 1}, {0, 3}, {0, 7}, {0, 0}, {0, 2}, {0, 5}, {0, 6}, {0, 0xe7}, {0, 0x67},
-                 {0, BIT64(63) | 1}, {0, 0x10}, {0, 0x8}, {0, 0x18}, {1, 1}, {2, 1}, {0xffffffff, 1}};
+    } cases[] = {{0, 1},         {0, 3},   {0, 7},    {0, 0},    {0, 2},
+                 {0, 5},         {0, 6},   {0, 0xe7}, {0, 0x67}, {0, BIT64(63) | 1},
+                 {0, 0x10},      {0, 0x8}, {0, 0x18}, {1, 1},    {2, 1},
+                 {0xffffffff, 1}};
 
     for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
         if (!row(STATE_OFF, "xsetbv.%lx %lx", cases[i].index, cases[i].value))
@@ -440,8 +430,8 @@ static void instruction_row(const char *code)
 
 static void debug_rows(void)
 {
-    static const char *const codes[] = {"single step cpuid", "single step vmread", "single step rdmsr",
-                                        "breakpoint cpuid"};
+    static const char *const codes[] = {"single step cpuid", "single step vmread",
+                                        "single step rdmsr", "breakpoint cpuid"};
 
     for (u32 i = 0; i < ARRAY_SIZE(codes); i++) {
         u64 dr6;
@@ -505,8 +495,9 @@ static void user_rows(void)
 
 void rows_machine(void)
 {
-    static const char *const codes[] = {"invd", "wbinvd", "getsec", "rsm", "mov ss cpuid", "monitor",
-                                        "invlpg", "ud2", "int3", "vmcall", "vmfunc"};
+    static const char *const codes[] = {"invd",         "wbinvd",  "getsec", "rsm",
+                                        "mov ss cpuid", "monitor", "invlpg", "ud2",
+                                        "int3",         "vmcall",  "vmfunc"};
 
     cpuid_rows();
     cr_rows();

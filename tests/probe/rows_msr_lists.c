@@ -3,7 +3,7 @@
 
 #define ENTRY_AREA ((struct vmx_msr_entry *)arena_page(PAGE_MSR_ENTRY_LOAD))
 #define STORE_AREA ((struct vmx_msr_entry *)arena_page(PAGE_MSR_EXIT_STORE))
-#define EXIT_AREA ((struct vmx_msr_entry *)arena_page(PAGE_MSR_EXIT_LOAD))
+#define EXIT_AREA  ((struct vmx_msr_entry *)arena_page(PAGE_MSR_EXIT_LOAD))
 
 static const struct {
     const char *name;
@@ -131,7 +131,8 @@ static void seen_rows(void)
     }
     if (start("100 entries, the last bad")) {
         for (u32 i = 0; i < 100; i++)
-            ENTRY_AREA[i] = (struct vmx_msr_entry){i == 99 ? MSR_IA32_FS_BASE : MSR_IA32_STAR, 0, i};
+            ENTRY_AREA[i] =
+                (struct vmx_msr_entry){i == 99 ? MSR_IA32_FS_BASE : MSR_IA32_STAR, 0, i};
         vm_write(VM_ENTRY_MSR_LOAD_COUNT, 100);
         guest_run(true);
         say_exec();
