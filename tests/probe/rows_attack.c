@@ -226,6 +226,16 @@ static void pointer_rows(void)
         }
 }
 
+/* The bare emulator does not survive this one. */
+static void vmcall_row(void)
+{
+    if (!attack(STATE_VMCS, "vmcall in root operation"))
+        return;
+    exec_code("vmcall");
+    say_exec();
+    end();
+}
+
 static void operand_rows(void)
 {
     static const struct {
@@ -684,6 +694,7 @@ void rows_attack(void)
     sweep_row();
     pointer_rows();
     operand_rows();
+    vmcall_row();
     vmcs_pointer_rows();
     count_rows();
     ept_rows();
