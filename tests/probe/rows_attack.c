@@ -210,11 +210,6 @@ static void pointer_rows(void)
     for (u32 i = 0; i < ARRAY_SIZE(places); i++)
         for (u32 j = 0; j < ARRAY_SIZE(codes); j++) {
             u64 address = places[i].address ? places[i].address & 0xffffffff : target;
-            bool is_device = address >= IOAPIC_PHYSICAL && address < 4 * SIZE_1G;
-
-            /* VMCLEAR writes: into a device's registers, if L1 wants it so. */
-            if (is_device && text_equal(codes[j], "vmclear"))
-                continue;
 
             if (!row(j ? STATE_VMCS : STATE_OFF, "attack.%s of %s", codes[j], places[i].name))
                 continue;
