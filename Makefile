@@ -170,7 +170,7 @@ unit: setup-build
 	@$(MAKE) --no-print-directory -j$$(nproc) $(UNIT_BIN)
 	@tests/unit/run $(UNIT_BIN)
 
-probe: setup-build setup-emulator
+probe: setup-build setup-emulator setup-tests
 	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/plastron.efi $(B)/probe.efi
 	@tests/probe/run
 
