@@ -54,6 +54,13 @@ static bool is_nmi_exit(const struct vmcs12 *vmcs12)
            (vmcs12->vm_exit_intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI;
 }
 
+/* A step over hidden memory is vmcs02's: it must not outlive L2's turn. vmcs02 is current. */
+static void end_hidden_step(struct cpu *cpu)
+{
+    if (cpu->step & STEP_HIDDEN)
+        hidden_step_end(cpu);
+}
+
 /* The guest part of vmcs12 is up to date; vmcs02 is current. */
 static void leave_l2(struct cpu *cpu)
 {
@@ -62,6 +69,7 @@ static void leave_l2(struct cpu *cpu)
     struct l2_leftover leftover = l1_host_read_leftover(vmcs12);
     bool stored = msr_list_store(vmcs12->vm_exit_msr_store_addr, vmcs12->vm_exit_msr_store_count);
 
+    end_hidden_step(cpu);
     vmcs12->launch_state = 1;
     leftover.nmi_blocked |= is_nmi_exit(vmcs12);
     vmcs_switch(cpu->vmcs01_pa);
@@ -146,6 +154,7 @@ void l2_entry_vmfail(struct cpu *cpu, u64 error)
     log_warn_once("core %u: the processor refused vmcs02 with VM-instruction error %lu, which the "
                   "checks of vmcs12 did not foresee",
                   cpu->index, error);
+    end_hidden_step(cpu);
     vmcs_switch(cpu->vmcs01_pa);
     cpu->in_l2 = false;
     vm_fail(cpu, VMXERR_ENTRY_INVALID_CONTROL_FIELD);
