@@ -94,9 +94,7 @@ static void end_steps(struct cpu *cpu, u32 reason)
         hidden_step_end(cpu);
     if (cpu->step & STEP_EVENT) {
         cpu->step &= ~STEP_EVENT;
-        vmcs_change(CPU_BASED_VM_EXEC_CONTROL, CPU_BASED_MONITOR_TRAP_FLAG,
-                    cpu->step || (cpu->in_l2 && l2_wants_mtf(cpu)) ? CPU_BASED_MONITOR_TRAP_FLAG
-                                                                   : 0);
+        set_monitor_trap(cpu->step || (cpu->in_l2 && l2_wants_mtf(cpu)));
     }
 }
 

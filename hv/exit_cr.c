@@ -27,8 +27,7 @@ static bool reload_pdptes(void)
 
     if (!load_pdptes(vmread(GUEST_CR3), &l0.hw, pdpte))
         return false;
-    for (u32 i = 0; i < 4; i++)
-        vmwrite(GUEST_PDPTR0 + 2 * i, pdpte[i]);
+    vmcs_write_pdptes(pdpte);
     return true;
 }
 
@@ -67,12 +66,6 @@ static bool stop_long_mode(u64 cr4)
     return true;
 }
 
-static void flush_l1_translations(void)
-{
-    if (l0.has_vpid)
-        invvpid(INVVPID_SINGLE_CONTEXT, VPID_L1, 0);
-}
-
 static void write_guest_cr0(u64 cr0)
 {
     vmwrite(CR0_READ_SHADOW, cr0);
@@ -101,7 +94,7 @@ static bool mov_to_cr0(struct cpu *cpu, u64 cr0)
         return false;
     write_guest_cr0(cr0);
     if ((cr0 ^ old) & (CR0_PG | CR0_WP))
-        flush_l1_translations();
+        vmcs01_flush_translations();
     return true;
 }
 
@@ -136,7 +129,7 @@ static bool mov_to_cr4(const struct cpu *cpu, u64 cr4)
     vmwrite(CR4_READ_SHADOW, cr4);
     vmwrite(GUEST_CR4, cr4 | l0.hw.cr4_fixed0);
     if ((cr4 ^ old) & CR4_PAGING_BITS)
-        flush_l1_translations();
+        vmcs01_flush_translations();
     return true;
 }
 

@@ -53,8 +53,7 @@ static void init_control_registers(void)
     vmwrite(GUEST_CR4, l0.hw.cr4_fixed0);
     vmwrite(GUEST_IA32_EFER, 0);
     vmcs_change(VM_ENTRY_CONTROLS, VM_ENTRY_IA32E_MODE, 0);
-    if (l0.has_vpid)
-        invvpid(INVVPID_SINGLE_CONTEXT, VPID_L1, 0);
+    vmcs01_flush_translations();
 }
 
 static void init_debug_registers(void)

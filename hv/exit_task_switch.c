@@ -69,18 +69,6 @@ static struct task_state capture(const struct cpu *cpu)
     return state;
 }
 
-static void write_segments(const struct task_state *state)
-{
-    for (u32 i = 0; i < SEG_COUNT; i++) {
-        const struct segment *segment = &state->segment[i];
-
-        vmwrite(GUEST_ES_SELECTOR + 2 * i, segment->selector);
-        vmwrite(GUEST_ES_LIMIT + 2 * i, segment->limit);
-        vmwrite(GUEST_ES_AR_BYTES + 2 * i, segment->ar);
-        vmwrite(GUEST_ES_BASE + 2 * i, segment->base);
-    }
-}
-
 /* A CR3 that stays the same invalidates nothing. SDM vol. 3, "Operations that Invalidate TLBs and
    Paging-Structure Caches". */
 static void write_cr3_of_task(const struct walk_context *paging)
@@ -89,10 +77,8 @@ static void write_cr3_of_task(const struct walk_context *paging)
         return;
     vmwrite(GUEST_CR3, paging->cr3);
     if ((paging->cr0 & CR0_PG) && (paging->cr4 & CR4_PAE))
-        for (u32 i = 0; i < 4; i++)
-            vmwrite(GUEST_PDPTR0 + 2 * i, paging->pdpte[i]);
-    if (l0.has_vpid)
-        invvpid(INVVPID_SINGLE_CONTEXT, VPID_L1, 0);
+        vmcs_write_pdptes(paging->pdpte);
+    vmcs01_flush_translations();
 }
 
 static void write_state(struct cpu *cpu, const struct task_state *state)
@@ -106,7 +92,7 @@ static void write_state(struct cpu *cpu, const struct task_state *state)
     vmwrite(GUEST_DR7, state->dr7);
     vmcs_change(GUEST_CR0, CR0_TS, CR0_TS);
     write_cr3_of_task(&state->paging);
-    write_segments(state);
+    vmcs01_write_segments(state->segment);
     vmcs_change(GUEST_INTERRUPTIBILITY_INFO, INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS, 0);
 }
 

@@ -1,5 +1,6 @@
 #include "hidden.h"
 
+#include "inject.h"
 #include "insn.h"
 #include "l0.h"
 #include "lib.h"
@@ -101,12 +102,6 @@ static void count_access(struct cpu *cpu, const char *who, u64 gpa, bool write)
                  write ? "wrote" : "read", gpa, write ? "dropped" : "all ones", count);
 }
 
-static void monitor_trap_flag(bool on)
-{
-    vmcs_change(CPU_BASED_VM_EXEC_CONTROL, CPU_BASED_MONITOR_TRAP_FLAG,
-                on ? CPU_BASED_MONITOR_TRAP_FLAG : 0);
-}
-
 void hidden_step(struct cpu *cpu, u64 gpa, bool write)
 {
     u64 root = write ? step_write.root : step_read.root;
@@ -119,7 +114,7 @@ void hidden_step(struct cpu *cpu, u64 gpa, bool write)
     spin_unlock(&l0.ept01_lock);
     invept(INVEPT_SINGLE_CONTEXT, eptp);
     vmwrite(EPT_POINTER, eptp);
-    monitor_trap_flag(true);
+    set_monitor_trap(true);
     cpu->step |= STEP_HIDDEN;
 }
 
@@ -145,7 +140,7 @@ void hidden_step_l2(struct cpu *cpu, u64 ngpa, u64 gpa, bool write)
     ept02_map(&nested->ept02, vmcs02_ept_key(nested->current->vmcs12), ngpa,
               leaf | MT_WB << EPT_MEMORY_TYPE_SHIFT | EPT_IGNORE_PAT, 1);
     nested->step_gpa[nested->step_count++] = ngpa;
-    monitor_trap_flag(true);
+    set_monitor_trap(true);
     cpu->step |= STEP_HIDDEN;
 }
 
@@ -158,5 +153,5 @@ void hidden_step_end(struct cpu *cpu)
         vmwrite(EPT_POINTER, l0.ept01_pointer);
     __atomic_store_n(&cpu->steps_on_ept01, false, __ATOMIC_RELEASE);
     memset(pool_va(l0.sink_page), 0xff, PAGE_SIZE);
-    monitor_trap_flag(cpu->step || (cpu->in_l2 && l2_wants_mtf(cpu)));
+    set_monitor_trap(cpu->step || (cpu->in_l2 && l2_wants_mtf(cpu)));
 }

@@ -87,6 +87,12 @@ void reinject_interrupted_event(u64 nmi_unblocked)
     vmwrite(VM_ENTRY_INTR_INFO_FIELD, info);
 }
 
+void set_monitor_trap(bool on)
+{
+    vmcs_change(CPU_BASED_VM_EXEC_CONTROL, CPU_BASED_MONITOR_TRAP_FLAG,
+                on ? CPU_BASED_MONITOR_TRAP_FLAG : 0);
+}
+
 void inject_waiting_nmi(struct cpu *cpu)
 {
     u64 blocking = vmread(GUEST_INTERRUPTIBILITY_INFO);
@@ -101,7 +107,6 @@ void inject_waiting_nmi(struct cpu *cpu)
         return;
     }
     /* One instruction (or the delivery of the event) later there is another chance. */
-    vmcs_change(CPU_BASED_VM_EXEC_CONTROL, CPU_BASED_MONITOR_TRAP_FLAG,
-                CPU_BASED_MONITOR_TRAP_FLAG);
+    set_monitor_trap(true);
     cpu->step |= STEP_EVENT;
 }

@@ -25,6 +25,9 @@ void skip_instruction(void);
    restores blocking by NMI if the exit hit an IRET that had just ended it. */
 void reinject_interrupted_event(u64 nmi_unblocked);
 
+/* The monitor trap flag of the current VMCS: an exit after one instruction or event. */
+void set_monitor_trap(bool on);
+
 /* An NMI that came while L0 ran, if any, is put into the guest of vmcs01 or vmcs02, at once or
    as soon as it can take it. */
 void inject_waiting_nmi(struct cpu *cpu);

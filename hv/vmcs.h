@@ -45,6 +45,13 @@ static inline void vmwrite(enum vmcs_field field, u64 value)
         vmcs_access_failed(true, field, value, __builtin_return_address(0));
 }
 
+/* The PDPTE registers of a guest with PAE paging. */
+static inline void vmcs_write_pdptes(const u64 pdpte[4])
+{
+    for (u32 i = 0; i < 4; i++)
+        vmwrite(GUEST_PDPTR0 + 2 * i, pdpte[i]);
+}
+
 /* Replaces the bits of mask in a field by those of value. */
 static inline void vmcs_change(enum vmcs_field field, u64 mask, u64 value)
 {

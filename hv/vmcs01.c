@@ -125,16 +125,27 @@ static void init_controls(void)
     }
 }
 
-static void init_segments(const struct segments *segments)
+void vmcs01_flush_translations(void)
+{
+    if (l0.has_vpid)
+        invvpid(INVVPID_SINGLE_CONTEXT, VPID_L1, 0);
+}
+
+void vmcs01_write_segments(const struct segment segment[SEG_COUNT])
 {
     for (u32 i = 0; i < SEG_COUNT; i++) {
-        const struct segment *s = &segments->segment[i];
+        const struct segment *s = &segment[i];
 
         vmwrite(GUEST_ES_SELECTOR + 2 * i, s->selector);
         vmwrite(GUEST_ES_BASE + 2 * i, s->base);
         vmwrite(GUEST_ES_LIMIT + 2 * i, s->limit);
         vmwrite(GUEST_ES_AR_BYTES + 2 * i, s->ar);
     }
+}
+
+static void init_segments(const struct segments *segments)
+{
+    vmcs01_write_segments(segments->segment);
     vmwrite(GUEST_GDTR_BASE, segments->gdtr.base);
     vmwrite(GUEST_GDTR_LIMIT, segments->gdtr.limit);
     vmwrite(GUEST_IDTR_BASE, segments->idtr.base);

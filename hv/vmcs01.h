@@ -16,6 +16,12 @@ void vmcs01_init(struct cpu *cpu, const struct l0_call *call, const struct segme
 /* The fields every VMCS of L0 has alike: host state and what never changes. */
 void vmcs_init_host(struct cpu *cpu);
 
+/* All segment registers of the guest, but for the descriptor tables. */
+void vmcs01_write_segments(const struct segment segment[SEG_COUNT]);
+
+/* L1's own cached translations go, as at a change of its CR3. */
+void vmcs01_flush_translations(void);
+
 /* CR0 and CR4 as L1 reads them. */
 u64 vmcs01_cr0(void);
 u64 vmcs01_cr4(void);

@@ -132,8 +132,7 @@ static bool load_host_pdptes(const struct vmcs12 *vmcs12)
         return true;
     if (!load_pdptes(vmcs12->host_cr3, &l0.caps, pdpte))
         return false;
-    for (u32 i = 0; i < 4; i++)
-        vmwrite(GUEST_PDPTR0 + 2 * i, pdpte[i]);
+    vmcs_write_pdptes(pdpte);
     return true;
 }
 
@@ -143,8 +142,8 @@ static void flush_translations(const struct vmcs12 *vmcs12)
     bool apart = (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_VPID) &&
                  vmcs12->virtual_processor_id != VPID_L1;
 
-    if (l0.has_vpid && !apart)
-        invvpid(INVVPID_SINGLE_CONTEXT, VPID_L1, 0);
+    if (!apart)
+        vmcs01_flush_translations();
 }
 
 void l1_host_load(struct cpu *cpu, struct vmcs02 *slot, const struct l2_leftover *leftover)

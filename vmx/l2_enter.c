@@ -11,6 +11,7 @@
 #include "../hv/l0.h"
 #include "../hv/trap.h"
 #include "../hv/vmcs.h"
+#include "../hv/vmcs01.h"
 
 /* SDM vol. 3, "Basic VM-Entry Checks", then those on controls and host state. */
 static enum vm_instruction_error check_entry(const struct vmcs12 *vmcs12, bool launch)
@@ -58,7 +59,7 @@ static void flush_shared_vpid(const struct vmcs12 *vmcs12)
 {
     if ((vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_VPID) &&
         vmcs12->virtual_processor_id == VPID_L1)
-        invvpid(INVVPID_SINGLE_CONTEXT, VPID_L1, 0);
+        vmcs01_flush_translations();
 }
 
 void l2_enter(struct cpu *cpu, bool launch)

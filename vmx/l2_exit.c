@@ -134,8 +134,7 @@ void l2_entry_failed(struct cpu *cpu, u32 reason, u64 qualification)
 
 static void step_over_event(struct cpu *cpu)
 {
-    vmcs_change(CPU_BASED_VM_EXEC_CONTROL, CPU_BASED_MONITOR_TRAP_FLAG,
-                CPU_BASED_MONITOR_TRAP_FLAG);
+    set_monitor_trap(true);
     cpu->step |= STEP_EVENT;
 }
 

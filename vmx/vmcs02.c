@@ -267,8 +267,7 @@ void vmcs02_load(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l1
     load_inherited(vmcs12, l1);
     load_hot(cpu, slot);
     if (guest_uses_pae(vmcs12))
-        for (u32 i = 0; i < 4; i++)
-            vmwrite(GUEST_PDPTR0 + 2 * i, pdpte[i]);
+        vmcs_write_pdptes(pdpte);
     merge_msr_bitmap(slot);
 }
 
