@@ -80,6 +80,11 @@ enum feature {
         FEATURE_COUNT
 };
 
-_Static_assert(FEATURE_COUNT <= 64, "masks are one 64-bit word");
+/* Bit n: enum feature n. */
+typedef unsigned __int128 feature_set;
+
+#define FEATURE_BIT(feature) ((feature_set)1 << (feature))
+
+_Static_assert(FEATURE_COUNT <= 128, "every feature has a bit in a feature_set");
 
 #endif

@@ -75,39 +75,39 @@ static bool hw_has(const struct vmx_caps *hw, enum feature feature)
 }
 
 /* Drops what needs something that is not offered, until nothing changes any more. */
-static u64 drop_unmet(u64 offered)
+static feature_set drop_unmet(feature_set offered)
 {
-    u64 before;
+    feature_set before;
 
     if (!(offered >> FEATURE_SECONDARY_CONTROLS & 1)) {
         for (u32 i = 0; i < FEATURE_COUNT; i++) {
             if (feature_bits[i].word == WORD_PROC2)
-                offered &= ~BIT64(i);
+                offered &= ~FEATURE_BIT(i);
         }
     }
     do {
         before = offered;
         for (u32 i = 0; i < ARRAY_SIZE(dependencies); i++) {
             if (!(offered >> dependencies[i].needs & 1))
-                offered &= ~BIT64(dependencies[i].feature);
+                offered &= ~FEATURE_BIT(dependencies[i].feature);
         }
     } while (offered != before);
     return offered;
 }
 
-static u64 offered_features(const struct vmx_caps *hw, u64 mask)
+static feature_set offered_features(const struct vmx_caps *hw, feature_set mask)
 {
-    u64 offered = 0;
+    feature_set offered = 0;
 
     for (u32 i = 0; i < FEATURE_COUNT; i++) {
         if (hw_has(hw, i) && !(mask >> i & 1))
-            offered |= BIT64(i);
+            offered |= FEATURE_BIT(i);
     }
     return drop_unmet(offered);
 }
 
 /* The bits of the offered features that live in that word. */
-static u64 offered_bits(u64 offered, enum capability_word word)
+static u64 offered_bits(feature_set offered, enum capability_word word)
 {
     u64 bits = 0;
 
@@ -156,7 +156,7 @@ static u64 offered_misc(u64 hw)
 }
 
 /* SDM vol. 3 A.10, "VPID and EPT Capabilities". L0 carries out INVEPT and INVVPID itself. */
-static u64 offered_ept_vpid(u64 offered)
+static u64 offered_ept_vpid(feature_set offered)
 {
     u64 value = offered_bits(offered, WORD_EPT_VPID);
 
@@ -185,12 +185,12 @@ static const struct field_info fields[16 * FIELD_INDEX_MAX] = {
 };
 
 /* The features of which one must be offered; none: the field is always there. */
-static const u64 field_needs[FIELD_NEEDS_COUNT] = {
-#define X(id, name, word, bit) [FEATURE_##id] = BIT64(FEATURE_##id),
+static const feature_set field_needs[FIELD_NEEDS_COUNT] = {
+#define X(id, name, word, bit) [FEATURE_##id] = FEATURE_BIT(FEATURE_##id),
     PLASTRON_FEATURES(X)
 #undef X
-        [FEATURE_PAT] = BIT64(FEATURE_SAVE_PAT) | BIT64(FEATURE_ENTRY_LOAD_PAT),
-    [FEATURE_EFER] = BIT64(FEATURE_SAVE_EFER) | BIT64(FEATURE_ENTRY_LOAD_EFER),
+        [FEATURE_PAT] = FEATURE_BIT(FEATURE_SAVE_PAT) | FEATURE_BIT(FEATURE_ENTRY_LOAD_PAT),
+    [FEATURE_EFER] = FEATURE_BIT(FEATURE_SAVE_EFER) | FEATURE_BIT(FEATURE_ENTRY_LOAD_EFER),
 };
 
 #define X(name, encoding, member, needs)                                                           \
@@ -218,7 +218,7 @@ const struct field_info *field_lookup(u32 encoding)
 /* Whether a field that field_lookup found is there with what caps offer. */
 static bool field_offered(const struct vmx_caps *caps, const struct field_info *field)
 {
-    u64 needs = field_needs[field->needs];
+    feature_set needs = field_needs[field->needs];
 
     return !needs || (caps->offered & needs);
 }
@@ -274,9 +274,9 @@ static u64 offered_vmcs_enum(const struct vmx_caps *caps)
     return highest << 1;
 }
 
-void capabilities_compute(struct vmx_caps *out, const struct vmx_caps *hw, u64 mask)
+void capabilities_compute(struct vmx_caps *out, const struct vmx_caps *hw, feature_set mask)
 {
-    u64 offered = offered_features(hw, mask);
+    feature_set offered = offered_features(hw, mask);
 
     *out = (struct vmx_caps){
         .basic = offered_basic(hw->basic),
