@@ -308,7 +308,9 @@ struct vmx_msr_entry {
 
 /* EPT pointer and entries. SDM vol. 3, "The Extended Page Table Mechanism". */
 #define EPTP_MEMORY_TYPE      7ull
+#define EPTP_WALK_LENGTH      (7ull << 3)
 #define EPTP_WALK_LENGTH_4    (3ull << 3)
+#define EPTP_WALK_LENGTH_5    (4ull << 3)
 #define EPTP_AD               BIT64(6)
 #define EPT_READ              BIT64(0)
 #define EPT_WRITE             BIT64(1)
@@ -340,6 +342,7 @@ struct vmx_msr_entry {
 #define EPT_VIOLATION_RWX_SHIFT     3
 #define EPT_VIOLATION_LINEAR_VALID  BIT64(7)
 #define EPT_VIOLATION_TRANSLATED    BIT64(8)
+#define EPT_VIOLATION_ADVANCED      (7ull << 9) /* advanced VM-exit information */
 #define EPT_VIOLATION_NMI_UNBLOCKED BIT64(12)
 
 /* Exit qualification of a control-register access. */

@@ -70,6 +70,8 @@
     X(EPT_UC, "ept-uncacheable", EPT_VPID, 8)                                                      \
     X(EPT_2M, "ept-2m-pages", EPT_VPID, 16)                                                        \
     X(EPT_1G, "ept-1g-pages", EPT_VPID, 17)                                                        \
+    X(EPT_ACCESSED_DIRTY, "ept-accessed-dirty", EPT_VPID, 21)                                      \
+    X(EPT_ADVANCED_EXIT_INFO, "ept-advanced-exit-information", EPT_VPID, 22)                       \
     X(INVVPID_ADDRESS, "invvpid-individual-address", EPT_VPID, 40)                                 \
     X(INVVPID_RETAIN_GLOBALS, "invvpid-retaining-globals", EPT_VPID, 43)
 

@@ -26,6 +26,7 @@
 struct ept02_tree {
     u64 eptp12;
     u64 root; /* physical address of the top table; 0: the place is free */
+    u32 levels;
     u64 used; /* value of ept02.clock when last looked up */
 };
 
@@ -50,8 +51,8 @@ void ept02_init(struct ept02 *ept, u64 start, u64 end);
 /* The EPTP that stands for EPTP12 in vmcs02; makes an empty tree if there is none. */
 u64 ept02_pointer(struct ept02 *ept, u64 eptp12);
 
-/* Maps the page that L2 touched at ngpa with the access rights EPT_READ ... in `access`. The
-   walk of EPT12 is left in *walk. */
+/* Maps the page that L2 touched at ngpa with the access rights EPT_READ ... in `access`, and sets
+   EPT12's accessed and dirty flags. The walk of EPT12 is left in *walk. */
 enum ept02_result ept02_fill(struct ept02 *ept, u64 eptp12, u64 ngpa, u64 access,
                              struct ept12_translation *walk);
 

@@ -4,11 +4,8 @@
 #include "phys.h"
 #include "x86.h"
 
-#define LEVELS_MAX             5
-#define INDEX_BITS             9
-#define INDEX_MASK             0x1ffull
-#define EPTP_WALK_LENGTH_SHIFT 3
-#define EPTP_WALK_LENGTH_MASK  7ull
+#define INDEX_BITS 9
+#define INDEX_MASK 0x1ffull
 
 static u32 level_shift(u32 level) { return PAGE_SHIFT + INDEX_BITS * (level - 1); }
 
@@ -45,10 +42,12 @@ static bool misconfigured(u64 entry, u32 level, const struct ept12_caps *caps)
     return page && !memory_type_valid((entry & EPT_MEMORY_TYPE) >> EPT_MEMORY_TYPE_SHIFT);
 }
 
-static u64 read_entry(u64 table, u64 ngpa, u32 level)
+static u64 entry_address(u64 table, u64 ngpa, u32 level)
 {
-    return phys_read64(table + (ngpa >> level_shift(level) & INDEX_MASK) * sizeof(u64));
+    return table + (ngpa >> level_shift(level) & INDEX_MASK) * sizeof(u64);
 }
+
+u32 ept12_levels(u64 eptp12) { return (u32)((eptp12 & EPTP_WALK_LENGTH) >> 3) + 1; }
 
 static void fill_page(struct ept12_translation *out, u64 entry)
 {
@@ -66,11 +65,15 @@ enum ept12_result ept12_walk(u64 eptp12, u64 ngpa, const struct ept12_caps *caps
     u64 entry;
 
     *out = (struct ept12_translation){0};
-    out->level = (u32)(eptp12 >> EPTP_WALK_LENGTH_SHIFT & EPTP_WALK_LENGTH_MASK) + 1;
-    if (out->level > LEVELS_MAX || ngpa >> level_shift(out->level + 1))
+    out->level = ept12_levels(eptp12);
+    if (out->level > EPT12_LEVELS_MAX || ngpa >> level_shift(out->level + 1))
         return EPT12_VIOLATION; /* more address than the tables cover */
     for (;; out->level--) {
-        entry = read_entry(table, ngpa, out->level);
+        u64 pa = entry_address(table, ngpa, out->level);
+
+        entry = phys_read64(pa);
+        out->path[out->level - 1].pa = pa;
+        out->path[out->level - 1].entry = entry;
         if (!(entry & EPT_RWX))
             return EPT12_VIOLATION;
         if (misconfigured(entry, out->level, caps))
@@ -85,12 +88,33 @@ enum ept12_result ept12_walk(u64 eptp12, u64 ngpa, const struct ept12_caps *caps
     return EPT12_TRANSLATED;
 }
 
+bool ept12_set_flags(u64 eptp12, bool write, struct ept12_translation *translation)
+{
+    u32 leaf = translation->level;
+
+    if (!(eptp12 & EPTP_AD))
+        return true;
+    for (u32 level = ept12_levels(eptp12); level >= leaf; level--) {
+        u64 entry = translation->path[level - 1].entry;
+        u64 flags = EPT_ACCESSED | (write && level == leaf ? EPT_DIRTY : 0);
+
+        if ((entry & flags) != flags &&
+            !phys_set_bits64(translation->path[level - 1].pa, entry, flags))
+            return false;
+        translation->path[level - 1].entry = entry | flags;
+    }
+    translation->clean = !(translation->path[leaf - 1].entry & EPT_DIRTY);
+    return true;
+}
+
 bool ept_compose(const struct ept12_translation *translation, u64 ngpa, u64 ept01_entry,
                  u32 ept01_level, u32 max_level, u64 *leaf, u32 *level)
 {
     u64 rights = translation->rights & ept01_entry;
     u64 size;
 
+    if (translation->clean)
+        rights &= ~EPT_WRITE;
     if (!rights)
         return false;
     *level = translation->level;

@@ -22,6 +22,8 @@ enum ept12_result {
     EPT12_MISCONFIGURED /* exit reason 49 */
 };
 
+#define EPT12_LEVELS_MAX 5
+
 struct ept12_translation {
     u64 gpa;         /* TRANSLATED: first address of the page, in L1's physical addresses */
     u32 level;       /* of the entry read last: 1 to 3 is a page of 4K, 2M, 1G when TRANSLATED */
@@ -30,7 +32,14 @@ struct ept12_translation {
                         bits 5:3 of the exit qualification, shifted by EPT_VIOLATION_RWX_SHIFT */
     u32 memory_type; /* TRANSLATED: enum memory_type */
     bool ignore_pat;
+    bool clean; /* the first write has to set its dirty flag: ept12_set_flags() */
+    struct {
+        u64 pa, entry;
+    } path[EPT12_LEVELS_MAX]; /* the entries as they were read, by level - 1 */
 };
+
+/* The page-walk length of EPTP12. */
+u32 ept12_levels(u64 eptp12);
 
 /*
  * Translates an address of L2. Each entry is read once; whatever L1 does to its tables at the
@@ -39,6 +48,13 @@ struct ept12_translation {
  */
 enum ept12_result ept12_walk(u64 eptp12, u64 ngpa, const struct ept12_caps *caps,
                              struct ept12_translation *out);
+
+/*
+ * Sets the accessed flags of the entries that TRANSLATED an access, and the dirty flag for a write,
+ * if EPTP12 enables them. SDM vol. 3, "Accessed and Dirty Flags for EPT". False: L1 has changed an
+ * entry since it was read, and the access is to be tried again.
+ */
+bool ept12_set_flags(u64 eptp12, bool write, struct ept12_translation *translation);
 
 /* L1's physical address for an address in the page. */
 static inline u64 ept12_address(const struct ept12_translation *translation, u64 ngpa)

@@ -15,8 +15,6 @@
 
 #define VMX_BASIC_ANY_ERROR_CODE        BIT64(56)
 #define EPT_CAP_SUPERVISOR_SHADOW_STACK BIT64(23)
-#define EPTP_WALK_LENGTH                (7ull << 3)
-#define EPTP_WALK_LENGTH_5              (4ull << 3)
 #define EPTP_SUPERVISOR_SHADOW_STACK    BIT64(7)
 #define EPTP_RESERVED                   0xf00ull
 

@@ -1,6 +1,7 @@
 #include "l2_exit.h"
 
 #include "check.h"
+#include "ept_violation.h"
 #include "instructions.h"
 #include "l1_host.h"
 #include "l2.h"
@@ -8,7 +9,6 @@
 #include "route.h"
 #include "shadow_vmcs.h"
 #include "vmcs02.h"
-#include "../hv/ept01_demand.h"
 #include "../hv/exit.h"
 #include "../hv/hidden.h"
 #include "../hv/inject.h"
@@ -81,9 +81,7 @@ static void leave_l2(struct cpu *cpu)
     shadow_vmcs_load(cpu, slot);
 }
 
-/* The exit reaches L1, with the information that the processor left in vmcs02 but for reason and
-   qualification. Afterwards vmcs01 is current. */
-static void l2_exit_to_l1(struct cpu *cpu, u32 reason, u64 qualification)
+void l2_exit_to_l1(struct cpu *cpu, u32 reason, u64 qualification)
 {
     struct vmcs02 *slot = cpu->nested.current;
 
@@ -92,8 +90,7 @@ static void l2_exit_to_l1(struct cpu *cpu, u32 reason, u64 qualification)
     leave_l2(cpu);
 }
 
-/* The same for an event: with VM-exit interruption information and error code. */
-static void l2_exit_event_to_l1(struct cpu *cpu, u32 intr_info, u32 error_code)
+void l2_exit_event_to_l1(struct cpu *cpu, u32 intr_info, u32 error_code)
 {
     struct vmcs02 *slot = cpu->nested.current;
 
@@ -196,38 +193,6 @@ static void handle_cr(struct cpu *cpu)
         l2_gp(cpu); /* a CR4 bit that is reserved for L1, too */
 }
 
-static void handle_ept_violation(struct cpu *cpu)
-{
-    const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
-    u64 qualification = vmread(EXIT_QUALIFICATION);
-    u64 ngpa = vmread(GUEST_PHYSICAL_ADDRESS);
-    u64 key = vmcs02_ept_key(vmcs12);
-    struct ept12_translation walk;
-
-    if (!key) {
-        exit_ept_violation(cpu);
-        return;
-    }
-    switch (ept02_fill(&cpu->nested.ept02, key, ngpa, qualification & EPT_RWX, &walk)) {
-    case EPT02_VIOLATION:
-        qualification &= ~(EPT_RWX << EPT_VIOLATION_RWX_SHIFT);
-        qualification |= walk.rights << EPT_VIOLATION_RWX_SHIFT;
-        l2_exit_to_l1(cpu, EXIT_REASON_EPT_VIOLATION, qualification);
-        return;
-    case EPT02_MISCONFIGURED: l2_exit_to_l1(cpu, EXIT_REASON_EPT_MISCONFIG, 0); return;
-    case EPT02_UNMAPPED:
-        if (ept01_demand(cpu, ept12_address(&walk, ngpa)))
-            break;
-        __attribute__((fallthrough));
-    case EPT02_HIDDEN:
-        hidden_step_l2(cpu, ngpa, ept12_address(&walk, ngpa), qualification & EPT_VIOLATION_WRITE);
-        break;
-    case EPT02_FILLED: break;
-    }
-    vmcs02_load_ept(cpu, vmcs12);
-    reinject_interrupted_event(qualification & EPT_VIOLATION_NMI_UNBLOCKED);
-}
-
 void l2_exit(struct cpu *cpu, u32 reason)
 {
     u32 basic = reason & EXIT_REASON_BASIC_MASK;
@@ -243,7 +208,7 @@ void l2_exit(struct cpu *cpu, u32 reason)
     case EXIT_REASON_MSR_READ:
     case EXIT_REASON_MSR_WRITE: handle_msr(cpu, basic); break;
     case EXIT_REASON_CR_ACCESS: handle_cr(cpu); break;
-    case EXIT_REASON_EPT_VIOLATION: handle_ept_violation(cpu); break;
+    case EXIT_REASON_EPT_VIOLATION: l2_ept_violation(cpu); break;
     case EXIT_REASON_EPT_MISCONFIG: panic("EPT02 is misconfigured"); break;
     case EXIT_REASON_INIT:
         if (!init_was_kick(cpu))

@@ -99,6 +99,7 @@ static void run_rows(void)
     rows_vmx_exits();
     rows_events();
     rows_ept();
+    rows_ept_ad();
     rows_apic();
     rows_fuzz();
 }

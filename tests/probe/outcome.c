@@ -1,8 +1,6 @@
 /* What came out of a row, in words: only what the SDM defines for the case at hand. */
 #include "probe.h"
 
-#define EPT_VIOLATION_ADVANCED 0xe00ull
-
 static const char *const exception_names[] = {
     "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "#9",  "#TS",
     "#NP", "#SS", "#GP", "#PF", "#15", "#MF", "#AC", "#MC", "#XM", "#VE", "#CP",
@@ -192,13 +190,16 @@ static void say_guest_state(void)
         say(" dbg %lx", pending);
 }
 
-/* Bits that only advanced VM-exit information defines are rows of their own: rows_ept.c. */
+/* Advanced VM-exit information is defined for the translation of a linear address's final one. */
 static u64 defined_qualification(u32 reason)
 {
+    const u64 translated = EPT_VIOLATION_LINEAR_VALID | EPT_VIOLATION_TRANSLATED;
     u64 qualification = vm_read(EXIT_QUALIFICATION);
 
-    return reason == EXIT_REASON_EPT_VIOLATION ? qualification & ~EPT_VIOLATION_ADVANCED
-                                               : qualification;
+    if (reason == EXIT_REASON_EPT_VIOLATION && ((qualification & translated) != translated ||
+                                                !feature_offered(FEATURE_EPT_ADVANCED_EXIT_INFO)))
+        qualification &= ~EPT_VIOLATION_ADVANCED;
+    return qualification;
 }
 
 static bool qualification_defined(u32 reason) { return reason != EXIT_REASON_EPT_MISCONFIG; }

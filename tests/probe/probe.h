@@ -499,6 +499,7 @@ void rows_exits(void);
 void rows_vmx_exits(void);
 void rows_events(void);
 void rows_ept(void);
+void rows_ept_ad(void);
 void rows_apic(void);
 void rows_machine(void);
 void rows_attack(void);

@@ -153,7 +153,8 @@ static const char *describe(const struct config *config, char *text)
         at += sprintf(at, " cpuid=hypervisor");
     for (u32 i = 0; i < FEATURE_COUNT; i++) {
         if (config->mask & FEATURE_BIT(i))
-            at += sprintf(at, "%s%s", config->mask & (FEATURE_BIT(i) - 1) ? "," : " mask=", features[i]);
+            at += sprintf(at, "%s%s",
+                          config->mask & (FEATURE_BIT(i) - 1) ? "," : " mask=", features[i]);
     }
     return *text ? text + 1 : text;
 }

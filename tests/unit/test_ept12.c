@@ -263,6 +263,79 @@ static void entries_are_read_once_whatever_L1_does(void **state)
     assert_true(translated > 5000);
 }
 
+/* ---- Accessed and dirty flags ---- */
+
+static u64 flags_at(u32 level) { return fake_get64(slot(level)) & (EPT_ACCESSED | EPT_DIRTY); }
+
+/* Pages of each size, flags set before in each way, reads and writes. */
+static void flags_are_set_as_the_SDM_says(void **state)
+{
+    (void)state;
+    for (levels = 4; levels <= 5; levels++) {
+        ngpa = levels == 5 ? 0x1ab3456789abcull : NGPA;
+        for (u32 i = 0; i < 3 * 2 * 2 * 4 * 2; i++) {
+            u32 page_level = 1 + i % 3;
+            bool write = i / 3 % 2, enabled = i / 6 % 2, tables_accessed = i / 48;
+            u64 before = (u64)(i / 12 % 4) << 8;
+            u64 key = eptp() | (enabled ? EPTP_AD : 0);
+            struct ept12_translation t;
+            u32 sets = 0;
+
+            build(page_level, PAGE_GPA | EPT_RWX | before | (page_level > 1 ? EPT_LARGE : 0));
+            for (u32 level = levels; tables_accessed && level > page_level; level--)
+                fake_put64(slot(level), fake_get64(slot(level)) | EPT_ACCESSED);
+            assert_int_equal(ept12_walk(key, ngpa, &caps, &t), EPT12_TRANSLATED);
+            fake_sets = 0;
+            assert_true(ept12_set_flags(key, write, &t));
+            for (u32 level = levels; level > page_level; level--) {
+                bool accessed = enabled || tables_accessed;
+
+                assert_int_equal(flags_at(level), accessed ? EPT_ACCESSED : 0);
+                sets += enabled && !tables_accessed;
+            }
+            if (enabled) {
+                u64 want = before | EPT_ACCESSED | (write ? EPT_DIRTY : 0);
+
+                assert_int_equal(flags_at(page_level), want);
+                assert_int_equal(t.clean, !(want & EPT_DIRTY));
+                sets += want != before;
+            } else {
+                assert_int_equal(flags_at(page_level), before);
+                assert_false(t.clean);
+            }
+            assert_int_equal(fake_sets, sets); /* nothing is written that is there already */
+            assert_true(ept12_set_flags(key, write, &t)); /* and nothing twice */
+            assert_int_equal(fake_sets, sets);
+        }
+    }
+}
+
+static u64 changed_pa;
+
+static void change_one_entry(u64 pa)
+{
+    if (pa == changed_pa)
+        fake_put64(pa, fake_get64(pa) ^ EPT_WRITE);
+}
+
+/* L1 takes a right away between the walk and the flag: the flag is not set on the new entry. */
+static void a_changed_entry_gets_no_flag(void **state)
+{
+    (void)state;
+    for (u32 level = 1; level <= 4; level++) {
+        struct ept12_translation t;
+
+        build(1, PAGE_GPA | EPT_RWX | MT_WB << 3);
+        assert_int_equal(ept12_walk(EPTP4 | EPTP_AD, ngpa, &caps, &t), EPT12_TRANSLATED);
+        changed_pa = slot(level);
+        fake_before_set = change_one_entry;
+        assert_false(ept12_set_flags(EPTP4 | EPTP_AD, true, &t));
+        fake_before_set = NULL;
+        for (u32 other = 1; other <= 4; other++)
+            assert_int_equal(flags_at(other), other > level ? EPT_ACCESSED : 0);
+    }
+}
+
 /* ---- Composition ---- */
 
 /* Every right, size, type and flag of both sides. */
@@ -271,7 +344,7 @@ static void composition_matches_the_model(void **state)
     static const u32 memory_types[] = {MT_UC, MT_WC, MT_WT, MT_WP, MT_WB};
 
     (void)state;
-    for (u32 i = 0; i < 8 * 3 * 5 * 2 * 3 * 8 * 3 * 5; i++) {
+    for (u32 i = 0; i < 8 * 3 * 5 * 2 * 2 * 3 * 8 * 3 * 5; i++) {
         u32 n = i, rights12, rights01, level12, level01, max_level, want_level;
         struct ept12_translation t = {0};
         u64 entry01, leaf = 0, size, want, target, rights;
@@ -286,6 +359,7 @@ static void composition_matches_the_model(void **state)
         t.memory_type = memory_types[n % 5];
         n /= 5;
         t.ignore_pat = TAKE(2);
+        t.clean = TAKE(2);
         level01 = 1 + TAKE(3);
         rights01 = TAKE(8);
         max_level = 1 + TAKE(3);
@@ -297,7 +371,7 @@ static void composition_matches_the_model(void **state)
         target = ept12_address(&t, ngpa);
         entry01 = align_down(target, BIT64(12 + 9 * (level01 - 1))) | rights01 |
                   (u64)memory_types[n % 5] << 3 | (level01 > 1 ? EPT_LARGE : 0);
-        rights = rights12 & rights01;
+        rights = rights12 & rights01 & ~(t.clean ? EPT_WRITE : 0);
         done = ept_compose(&t, ngpa, entry01, level01, max_level, &leaf, &level);
         assert_int_equal(done, rights != 0);
         if (!done)
@@ -325,6 +399,8 @@ int main(void)
         cmocka_unit_test_setup(rights_are_the_and_of_all_levels, setup),
         cmocka_unit_test_setup(tables_in_hidden_memory_are_misconfigured, setup),
         cmocka_unit_test_setup(entries_are_read_once_whatever_L1_does, setup),
+        cmocka_unit_test_setup(flags_are_set_as_the_SDM_says, setup),
+        cmocka_unit_test_setup(a_changed_entry_gets_no_flag, setup),
         cmocka_unit_test_setup(composition_matches_the_model, setup),
     };
 

@@ -1,0 +1,50 @@
+#include "ept_violation.h"
+
+#include "l2_exit.h"
+#include "vmcs02.h"
+#include "../hv/ept01_demand.h"
+#include "../hv/exit.h"
+#include "../hv/hidden.h"
+#include "../hv/inject.h"
+#include "../hv/l0.h"
+#include "../hv/vmcs.h"
+
+/* The exit qualification as EPT12 alone would have given it. SDM vol. 3, "Exit Qualification for
+   EPT Violations". */
+static u64 qualification12(u64 qualification, u64 rights)
+{
+    qualification &= ~(EPT_RWX << EPT_VIOLATION_RWX_SHIFT);
+    if (!caps_offer(&l0.caps, FEATURE_EPT_ADVANCED_EXIT_INFO))
+        qualification &= ~EPT_VIOLATION_ADVANCED;
+    return qualification | rights << EPT_VIOLATION_RWX_SHIFT;
+}
+
+void l2_ept_violation(struct cpu *cpu)
+{
+    const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
+    u64 qualification = vmread(EXIT_QUALIFICATION);
+    u64 ngpa = vmread(GUEST_PHYSICAL_ADDRESS);
+    u64 key = vmcs02_ept_key(vmcs12);
+    struct ept12_translation walk;
+
+    if (!key) {
+        exit_ept_violation(cpu);
+        return;
+    }
+    switch (ept02_fill(&cpu->nested.ept02, key, ngpa, qualification & EPT_RWX, &walk)) {
+    case EPT02_VIOLATION:
+        l2_exit_to_l1(cpu, EXIT_REASON_EPT_VIOLATION, qualification12(qualification, walk.rights));
+        return;
+    case EPT02_MISCONFIGURED: l2_exit_to_l1(cpu, EXIT_REASON_EPT_MISCONFIG, 0); return;
+    case EPT02_UNMAPPED:
+        if (ept01_demand(cpu, ept12_address(&walk, ngpa)))
+            break;
+        __attribute__((fallthrough));
+    case EPT02_HIDDEN:
+        hidden_step_l2(cpu, ngpa, ept12_address(&walk, ngpa), qualification & EPT_VIOLATION_WRITE);
+        break;
+    case EPT02_FILLED: break;
+    }
+    vmcs02_load_ept(cpu, vmcs12);
+    reinject_interrupted_event(qualification & EPT_VIOLATION_NMI_UNBLOCKED);
+}
