@@ -124,6 +124,7 @@ $(B)/probe.efi: $(PROBE_OBJ)
 # Host unit tests: each a program of its test file and the sources it names, under sanitizers.
 CHECKS := vmx/check_controls.c vmx/check_host.c vmx/check_guest.c vmx/capabilities.c
 FAKE := tests/unit/fake_phys.c
+UNIT_bitmaps := vmx/bitmaps.c
 UNIT_boot_checks := boot/checks.c hv/format.c
 UNIT_boot_image := boot/elf.c boot/paging.c boot/acpi.c
 UNIT_capabilities := vmx/capabilities.c

@@ -10,7 +10,8 @@
 #include "types.h"
 #include "vmcs_fields.h"
 
-#define VMCS12_REVISION 0x504c5301u /* "PLS", version 1; bit 31 is the shadow-VMCS indicator */
+#define VMCS12_REVISION 0x504c5302u /* "PLS", version 2 */
+#define VMCS12_SHADOW   BIT(31)     /* the shadow-VMCS indicator, in the revision's word */
 
 typedef u64 natural_width;
 
@@ -159,6 +160,8 @@ struct vmcs12 {
     u64 tsc_multiplier;
     u64 guest_ia32_perf_global_ctrl;
     u64 host_ia32_perf_global_ctrl;
+    u64 vmread_bitmap;
+    u64 vmwrite_bitmap;
     natural_width io_rcx;
     natural_width io_rsi;
     natural_width io_rdi;

@@ -41,6 +41,8 @@
     X(EOI_EXIT_BITMAP1, 0x201e, eoi_exit_bitmap1, VIRTUAL_INTERRUPTS)                              \
     X(EOI_EXIT_BITMAP2, 0x2020, eoi_exit_bitmap2, VIRTUAL_INTERRUPTS)                              \
     X(EOI_EXIT_BITMAP3, 0x2022, eoi_exit_bitmap3, VIRTUAL_INTERRUPTS)                              \
+    X(VMREAD_BITMAP, 0x2026, vmread_bitmap, VMCS_SHADOWING)                                        \
+    X(VMWRITE_BITMAP, 0x2028, vmwrite_bitmap, VMCS_SHADOWING)                                      \
     X(XSS_EXIT_BITMAP, 0x202c, xss_exit_bitmap, XSAVES)                                            \
     X(TSC_MULTIPLIER, 0x2032, tsc_multiplier, TSC_SCALING)                                         \
     X(GUEST_PHYSICAL_ADDRESS, 0x2400, guest_physical_address, EPT)                                 \
@@ -154,10 +156,7 @@
     X(HOST_RIP, 0x6c16, host_rip, ALWAYS)
 
 /* Fields that L0 uses in its own VMCSs and never offers to L1. */
-#define VMCS_L0_FIELDS(X)                                                                          \
-    X(VMREAD_BITMAP, 0x2026)                                                                       \
-    X(VMWRITE_BITMAP, 0x2028)                                                                      \
-    X(PCONFIG_EXITING_BITMAP, 0x203e)
+#define VMCS_L0_FIELDS(X) X(PCONFIG_EXITING_BITMAP, 0x203e)
 
 enum vmcs_field {
 #define X(name, encoding, member, needs) name = encoding,

@@ -49,6 +49,7 @@
     X(PAUSE_LOOP_EXITING, "pause-loop-exiting", PROC2, 10)                                         \
     X(RDRAND_EXITING, "rdrand-exiting", PROC2, 11)                                                 \
     X(INVPCID, "invpcid", PROC2, 12)                                                               \
+    X(VMCS_SHADOWING, "vmcs-shadowing", PROC2, 14)                                                 \
     X(RDSEED_EXITING, "rdseed-exiting", PROC2, 16)                                                 \
     X(XSAVES, "xsaves", PROC2, 20)                                                                 \
     X(TSC_SCALING, "tsc-scaling", PROC2, 25)                                                       \

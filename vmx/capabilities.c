@@ -71,6 +71,9 @@ static bool hw_has(const struct vmx_caps *hw, enum feature feature)
 {
     struct feature_bit at = feature_bits[feature];
 
+    /* L0 has to write every field of a shadow VMCS. */
+    if (feature == FEATURE_VMCS_SHADOWING && !(hw->misc & VMX_MISC_VMWRITE_ANY))
+        return false;
     if (at.word == WORD_EPT_VPID)
         return hw->ept_vpid >> at.bit & 1;
     return hw_controls(hw, at.word) >> (32 + at.bit) & 1;
@@ -178,7 +181,12 @@ static u64 offered_ept_vpid(feature_set offered)
 /* What a field needs, beside the features. */
 enum { FEATURE_ALWAYS = FEATURE_COUNT, FEATURE_PAT, FEATURE_EFER, FIELD_NEEDS_COUNT };
 
-static const struct field_info fields[16 * FIELD_INDEX_MAX] = {
+#define FIELD_COUNT (16 * FIELD_INDEX_MAX)
+
+_Static_assert(sizeof(((struct vmx_caps *)0)->missing_fields) * 8 == FIELD_COUNT,
+               "a bit for each field");
+
+static const struct field_info fields[FIELD_COUNT] = {
 #define X(name, encoding, member, needs)                                                           \
     [FIELD_SLOT(encoding)] = {offsetof(struct vmcs12, member), VMCS_FIELD_WIDTH(encoding),         \
                               FEATURE_##needs},
@@ -217,12 +225,29 @@ const struct field_info *field_lookup(u32 encoding)
     return field->offset ? field : NULL;
 }
 
-/* Whether a field that field_lookup found is there with what caps offer. */
+/* Whether a field of the table is there with what caps offer. */
 static bool field_offered(const struct vmx_caps *caps, const struct field_info *field)
 {
     feature_set needs = field_needs[field->needs];
+    u64 at = (u64)(field - fields);
 
-    return !needs || (caps->offered & needs);
+    return (!needs || (caps->offered & needs)) && !(caps->missing_fields[at / 64] >> at % 64 & 1);
+}
+
+void capabilities_find_missing_fields(struct vmx_caps *hw, bool (*exists)(u32 encoding))
+{
+    static const u32 encodings[] = {
+#define X(name, encoding, member, needs) encoding,
+        VMCS12_FIELDS(X)
+#undef X
+    };
+
+    for (u32 i = 0; i < ARRAY_SIZE(encodings); i++) {
+        u32 at = FIELD_SLOT(encodings[i]);
+
+        if (!exists(encodings[i]))
+            hw->missing_fields[at / 64] |= BIT64(at % 64);
+    }
 }
 
 bool field_exists(const struct vmx_caps *caps, u32 encoding)
@@ -295,6 +320,8 @@ void capabilities_compute(struct vmx_caps *out, const struct vmx_caps *hw, featu
         .cr3_reserved = hw->cr3_reserved,
         .perf_global_reserved = hw->perf_global_reserved,
     };
+    for (u32 i = 0; i < ARRAY_SIZE(out->missing_fields); i++)
+        out->missing_fields[i] = hw->missing_fields[i];
     offer_controls(&out->pin, &out->true_pin, hw->pin, hw_controls(hw, WORD_PIN),
                    offered_bits(offered, WORD_PIN));
     offer_controls(&out->proc, &out->true_proc, hw->proc, hw_controls(hw, WORD_PROC),

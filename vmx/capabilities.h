@@ -25,6 +25,7 @@ struct vmx_caps {
     u32 linear_bits;          /* 48 or 57 */
     u64 cr3_reserved;         /* bits that MOV to CR3 refuses in 64-bit mode */
     u64 perf_global_reserved; /* bits that WRMSR to IA32_PERF_GLOBAL_CTRL refuses */
+    u64 missing_fields[8]; /* VMCS fields that the processor lacks: a bit for each of our table */
 };
 
 /* CR4 bits that L1 may not set: their features are hidden from it. */
@@ -41,6 +42,10 @@ static inline bool caps_offer(const struct vmx_caps *caps, enum feature feature)
  * away its 0-setting: software that knows no true MSRs relies on the 1-setting.
  */
 void capabilities_compute(struct vmx_caps *out, const struct vmx_caps *hw, feature_set mask);
+
+/* Notes in hw which fields the processor lacks although the SDM has them always, or with a feature:
+   a hypervisor below may have left them out. exists: whether it has a field. */
+void capabilities_find_missing_fields(struct vmx_caps *hw, bool (*exists)(u32 encoding));
 
 /* Where a VMCS field lies in struct vmcs12, and what it exists with. */
 struct field_info {

@@ -29,7 +29,7 @@ static bool execution_words_valid(const struct vmcs12 *vmcs12, const struct vmx_
            vmcs12->cr3_target_count <= cr3_targets;
 }
 
-/* "VM-Execution Control Fields": I/O and MSR bitmaps. */
+/* "VM-Execution Control Fields": I/O, MSR, VMREAD and VMWRITE bitmaps. */
 static bool bitmaps_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
 {
     u32 proc = vmcs12->cpu_based_vm_exec_control;
@@ -37,7 +37,11 @@ static bool bitmaps_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *ca
     if ((proc & CPU_BASED_USE_IO_BITMAPS) && (!page_address_valid(caps, vmcs12->io_bitmap_a) ||
                                               !page_address_valid(caps, vmcs12->io_bitmap_b)))
         return false;
-    return !(proc & CPU_BASED_USE_MSR_BITMAPS) || page_address_valid(caps, vmcs12->msr_bitmap);
+    if ((proc & CPU_BASED_USE_MSR_BITMAPS) && !page_address_valid(caps, vmcs12->msr_bitmap))
+        return false;
+    return !(vmcs12_secondary(vmcs12) & SECONDARY_EXEC_SHADOW_VMCS) ||
+           (page_address_valid(caps, vmcs12->vmread_bitmap) &&
+            page_address_valid(caps, vmcs12->vmwrite_bitmap));
 }
 
 /* "VM-Execution Control Fields": virtual-APIC page and TPR threshold, with a TPR shadow. */

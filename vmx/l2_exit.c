@@ -6,7 +6,9 @@
 #include "l1_host.h"
 #include "l2.h"
 #include "msr_list.h"
+#include "operand.h"
 #include "route.h"
+#include "shadow12.h"
 #include "shadow_vmcs.h"
 #include "vmcs02.h"
 #include "../hv/exit.h"
@@ -70,6 +72,7 @@ static void leave_l2(struct cpu *cpu)
     bool stored = msr_list_store(vmcs12->vm_exit_msr_store_addr, vmcs12->vm_exit_msr_store_count);
 
     end_hidden_step(cpu);
+    shadow12_store(cpu, slot);
     vmcs12->launch_state = 1;
     leftover.nmi_blocked |= is_nmi_exit(vmcs12);
     vmcs_switch(cpu->vmcs01_pa);
@@ -153,6 +156,7 @@ void l2_entry_vmfail(struct cpu *cpu, u64 error)
     end_hidden_step(cpu);
     vmcs_switch(cpu->vmcs01_pa);
     cpu->in_l2 = false;
+    shadow_vmcs_load(cpu, cpu->nested.current);
     vm_fail(cpu, VMXERR_ENTRY_INVALID_CONTROL_FIELD);
 }
 
@@ -193,6 +197,34 @@ static void handle_cr(struct cpu *cpu)
         l2_gp(cpu); /* a CR4 bit that is reserved for L1, too */
 }
 
+/* VMREAD or VMWRITE that fails, as the processor's would: SDM vol. 3, "VMX Instruction Reference".
+   A memory operand is not looked at. The number goes to the current VMCS, which vmcs02 is. */
+static void fail_field_access(struct cpu *cpu)
+{
+    if (AR_DPL(vmread32(GUEST_SS_AR_BYTES))) {
+        l2_gp(cpu);
+        return;
+    }
+    if (cpu->nested.current->vmcs12->vmcs_link_pointer == NO_ADDRESS) {
+        vm_finish(RFLAGS_CF);
+    } else {
+        vmwrite(VM_INSTRUCTION_ERROR, VMXERR_UNSUPPORTED_VMCS_COMPONENT);
+        vm_finish(RFLAGS_ZF);
+    }
+    if (l2_wants_mtf(cpu))
+        l2_exit_to_l1(cpu, EXIT_REASON_MONITOR_TRAP_FLAG, 0);
+}
+
+static void handle_field_access(struct cpu *cpu, u32 reason)
+{
+    u64 encoding = operand_register(cpu, operand_decode(cpu).reg2);
+
+    if (shadow12_exits_to_l1(cpu->nested.current->vmcs12, encoding, reason == EXIT_REASON_VMWRITE))
+        l2_exit_to_l1(cpu, reason, vmread(EXIT_QUALIFICATION));
+    else
+        fail_field_access(cpu);
+}
+
 void l2_exit(struct cpu *cpu, u32 reason)
 {
     u32 basic = reason & EXIT_REASON_BASIC_MASK;
@@ -208,6 +240,8 @@ void l2_exit(struct cpu *cpu, u32 reason)
     case EXIT_REASON_MSR_READ:
     case EXIT_REASON_MSR_WRITE: handle_msr(cpu, basic); break;
     case EXIT_REASON_CR_ACCESS: handle_cr(cpu); break;
+    case EXIT_REASON_VMREAD:
+    case EXIT_REASON_VMWRITE: handle_field_access(cpu, basic); break;
     case EXIT_REASON_EPT_VIOLATION: l2_ept_violation(cpu); break;
     case EXIT_REASON_EPT_MISCONFIG: panic("EPT02 is misconfigured"); break;
     case EXIT_REASON_INIT:

@@ -1,7 +1,9 @@
 #include "vmcs02.h"
 
+#include "bitmaps.h"
 #include "capabilities.h"
 #include "check.h"
+#include "shadow12.h"
 #include "../hv/insn.h"
 #include "../hv/l0.h"
 #include "../hv/msr.h"
@@ -217,7 +219,7 @@ static void merge_msr_bitmap(const struct vmcs02 *slot)
         return;
     }
     phys_read(merged, vmcs12->msr_bitmap, PAGE_SIZE);
-    msr_fill_bitmap((u8 *)merged);
+    bitmap_merge(merged, pool_va(l0.msr_bitmap01));
 }
 
 static void load_hot(struct cpu *cpu, struct vmcs02 *slot)
@@ -237,6 +239,9 @@ static void load_hot(struct cpu *cpu, struct vmcs02 *slot)
         vmwrite(VMX_PREEMPTION_TIMER_VALUE, vmcs12->vmx_preemption_timer_value);
     if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
         vmwrite(GUEST_INTR_STATUS, vmcs12->guest_intr_status);
+    /* Where a VMREAD or VMWRITE of L2 may leave its error number. */
+    if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_SHADOW_VMCS)
+        vmwrite(VM_INSTRUCTION_ERROR, vmcs12->vm_instruction_error);
     load_event(vmcs12);
     vmcs02_load_ept(cpu, vmcs12);
 }
@@ -246,8 +251,11 @@ static void prepare(struct cpu *cpu, struct vmcs02 *slot)
 {
     vmcs_switch(slot->pa);
     vmcs_init_host(cpu);
-    vmwrite(VMCS_LINK_POINTER, NO_ADDRESS);
     vmwrite(MSR_BITMAP, slot->msr_bitmap_pa);
+    if (caps_offer(&l0.caps, FEATURE_VMCS_SHADOWING)) {
+        vmwrite(VMREAD_BITMAP, cpu->nested.vmread_bitmap_pa);
+        vmwrite(VMWRITE_BITMAP, cpu->nested.vmwrite_bitmap_pa);
+    }
     slot->prepared = true;
 }
 
@@ -256,10 +264,13 @@ void vmcs02_load(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l1
 {
     const struct vmcs12 *vmcs12 = slot->vmcs12;
 
+    shadow12_load(cpu, slot);
     if (slot->prepared)
         vmcs_switch(slot->pa);
     else
         prepare(cpu, slot);
+    if (slot->controls_dirty || slot->guest_dirty)
+        vmwrite(VMCS_LINK_POINTER, shadow12_link(slot));
     if (slot->controls_dirty)
         load_controls(slot);
     if (slot->guest_dirty)
@@ -302,6 +313,8 @@ static void save_by_controls(struct vmcs12 *vmcs12)
         vmcs12->vmx_preemption_timer_value = vmread32(VMX_PREEMPTION_TIMER_VALUE);
     if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
         vmcs12->guest_intr_status = (u16)vmread(GUEST_INTR_STATUS);
+    if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_SHADOW_VMCS)
+        vmcs12->vm_instruction_error = vmread32(VM_INSTRUCTION_ERROR);
     if (l0.caps.misc & VMX_MISC_EFER_LMA)
         vmcs12->vm_entry_controls = (vmcs12->vm_entry_controls & ~VM_ENTRY_IA32E_MODE) |
                                     (efer & EFER_LMA ? VM_ENTRY_IA32E_MODE : 0);

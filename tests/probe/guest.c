@@ -334,6 +334,10 @@ static void set_structures(void)
         vm_write(VIRTUAL_APIC_PAGE_ADDR, arena_address(PAGE_VIRTUAL_APIC));
         vm_write(TPR_THRESHOLD, 0);
     }
+    if (feature_offered(FEATURE_VMCS_SHADOWING)) {
+        vm_write(VMREAD_BITMAP, arena_address(PAGE_VMREAD_BITMAP));
+        vm_write(VMWRITE_BITMAP, arena_address(PAGE_VMWRITE_BITMAP));
+    }
     if (feature_offered(FEATURE_APIC_ACCESSES))
         vm_write(APIC_ACCESS_ADDR, arena_address(PAGE_APIC_ACCESS));
 }

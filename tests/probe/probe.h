@@ -77,7 +77,10 @@ enum arena_page {
     PAGE_MSR_ENTRY_LOAD,
     PAGE_MSR_EXIT_STORE,
     PAGE_MSR_EXIT_LOAD,
+    PAGE_VMREAD_BITMAP,
+    PAGE_VMWRITE_BITMAP,
     PAGE_POSTED,
+    PAGE_SHADOW_VMCS,
     PAGE_EPT_PML4,
     PAGE_EPT_PDPT,
     PAGE_EPT_PD,
@@ -501,6 +504,7 @@ void rows_events(void);
 void rows_ept(void);
 void rows_ept_ad(void);
 void rows_apic(void);
+void rows_shadowing(void);
 void rows_machine(void);
 void rows_attack(void);
 void rows_abort(u64 indicator); /* an enum vmx_abort */

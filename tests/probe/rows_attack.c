@@ -300,6 +300,19 @@ static const struct {
     {"entry msr load", 0, VM_ENTRY_MSR_LOAD_ADDR, 0, "nop", {SET(VM_ENTRY_MSR_LOAD_COUNT, 1)}},
     {"exit msr store, not used", 0, VM_EXIT_MSR_STORE_ADDR, 0, "nop", {}},
     {"link pointer", 0, VMCS_LINK_POINTER, 0, "nop", {}},
+    {"vmread bitmap",
+     0,
+     VMREAD_BITMAP,
+     0,
+     "vmread rax rbx",
+     {PROC2(SECONDARY_EXEC_SHADOW_VMCS), REG(RBX, GUEST_RIP)}},
+    {"vmwrite bitmap",
+     0,
+     VMWRITE_BITMAP,
+     0,
+     "vmwrite rcx rdx",
+     {PROC2(SECONDARY_EXEC_SHADOW_VMCS), REG(RCX, GUEST_RIP)}},
+    {"shadow vmcs", 0, VMCS_LINK_POINTER, 0, "nop", {PROC2(SECONDARY_EXEC_SHADOW_VMCS)}},
     {"ept root", WITH_EPT, EPT_POINTER, EPTP_WALK_LENGTH_4 | MT_WB, "nop", {}},
     {"posted descriptor",
      0,
@@ -330,6 +343,74 @@ static void vmcs_pointer_rows(void)
         say_exec();
         say(" ");
         read_at(target);
+        end();
+    }
+}
+
+/* ---- VMCS shadowing for L2 */
+
+static bool start_shadowing(const char *name, const char *code)
+{
+    if (!row(STATE_VMCS, "attack.shadow %s", name) || !row_needs(FEATURE_VMCS_SHADOWING))
+        return false;
+    memset(arena_page(PAGE_SHADOW_VMCS), 0, PAGE_SIZE);
+    *(u32 *)arena_page(PAGE_SHADOW_VMCS) = (u32)(vmx_basic & VMX_BASIC_REVISION) | BIT(31);
+    vm_clear(arena_address(PAGE_SHADOW_VMCS));
+    guest_setup(GUEST_64, 0);
+    guest_code(code);
+    field_set(SECONDARY_VM_EXEC_CONTROL, SECONDARY_EXEC_SHADOW_VMCS);
+    vm_write(VMCS_LINK_POINTER, arena_address(PAGE_SHADOW_VMCS));
+    exec.gpr[RBX] = exec.gpr[RCX] = GUEST_RIP;
+    exec.gpr[RDX] = target;
+    return true;
+}
+
+static void run_shadowing(void)
+{
+    guest_run(true);
+    say_exec();
+}
+
+static void shadowing_rows(void)
+{
+    if (start_shadowing("is the current vmcs", "nop")) {
+        *(u32 *)arena_page(PAGE_VMCS) |= BIT(31);
+        vm_write(VMCS_LINK_POINTER, arena_address(PAGE_VMCS));
+        run_shadowing();
+        end();
+    }
+    if (start_shadowing("is an active ordinary vmcs", "vmwrite rcx rdx")) {
+        vm_load(arena_address(PAGE_VMCS2));
+        vm_write(GUEST_RSP, 5);
+        vm_load(arena_address(PAGE_VMCS));
+        *(u32 *)arena_page(PAGE_VMCS2) |= BIT(31);
+        vm_write(VMCS_LINK_POINTER, arena_address(PAGE_VMCS2));
+        run_shadowing();
+        vm_load(arena_address(PAGE_VMCS2));
+        say(" rip is l0's address: %u, rsp %lx", vm_read(GUEST_RIP) == target, vm_read(GUEST_RSP));
+        end();
+    }
+    if (start_shadowing("is full of ones", "vmread rax rbx")) {
+        memset(arena_page(PAGE_SHADOW_VMCS) + 4, 0xff, PAGE_SIZE - 4);
+        run_shadowing();
+        say(" rax %lx", exec.gpr[RAX]);
+        end();
+    }
+    if (start_shadowing("and bitmaps are one page", "vmwrite rcx rdx")) {
+        vm_write(VMREAD_BITMAP, arena_address(PAGE_SHADOW_VMCS));
+        vm_write(VMWRITE_BITMAP, arena_address(PAGE_SHADOW_VMCS));
+        run_shadowing();
+        end();
+    }
+    if (start_shadowing("has the msr-store area in it", "vmwrite rcx rdx")) {
+        struct vmx_msr_entry *entries =
+            (struct vmx_msr_entry *)(arena_page(PAGE_SHADOW_VMCS) + 0x100);
+
+        for (u32 i = 0; i < 64; i++)
+            entries[i].index = MSR_IA32_EFER;
+        vm_write(VM_EXIT_MSR_STORE_ADDR, (u64)entries);
+        vm_write(VM_EXIT_MSR_STORE_COUNT, 64);
+        run_shadowing();
         end();
     }
 }
@@ -691,6 +772,7 @@ void rows_attack(void)
     operand_rows();
     vmcall_row();
     vmcs_pointer_rows();
+    shadowing_rows();
     count_rows();
     ept_rows();
     garbage_rows();

@@ -335,11 +335,6 @@ static void pointer_row(const char *code, enum vmx_state state, const struct poi
 
     if (!row(state, "pointer.%s.%s%s", code, pointer->name, states[state]))
         return;
-    if (pointer->change & BIT(31) && proc2_caps.may & SECONDARY_EXEC_SHADOW_VMCS &&
-        !text_equal(code, "vmxon")) {
-        row_skip("a processor without VMCS shadowing");
-        return;
-    }
     *(u32 *)arena_page(pointer->page) ^= pointer->change;
     *(u64 *)arena_page(PAGE_SCRATCH) = arena_address(pointer->page) + pointer->add;
     exec.gpr[RCX] = arena_address(PAGE_SCRATCH);

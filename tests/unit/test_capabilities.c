@@ -281,7 +281,7 @@ static void test_skylake(void **state)
     assert_int_equal(caps.entry, 0x0000f3ff000011ff);
     assert_int_equal(caps.true_entry, 0x0000f3ff000011fb);
     assert_int_equal(caps.misc, 0x600401e0);
-    assert_int_equal(caps.proc2 >> 32, 0x02111fff);
+    assert_int_equal(caps.proc2 >> 32, 0x02115fff);
     assert_int_equal(caps.ept_vpid, 0x00000f0106734141);
     assert_int_equal(caps.vmcs_enum, 0x32); /* TSC_MULTIPLIER */
     assert_int_equal(caps.cr4_fixed1, 0x3727ff);
@@ -468,6 +468,47 @@ static void test_exists(void **state)
     }
 }
 
+/* A hypervisor below has left these out: one that every processor has, the one with the highest
+   index, one that exists with a feature. */
+static bool all_but_three(u32 encoding)
+{
+    return encoding != EXECUTIVE_VMCS_POINTER && encoding != TSC_MULTIPLIER &&
+           encoding != GUEST_PDPTR0;
+}
+
+static void test_missing_fields(void **state)
+{
+    struct vmx_caps hw = cpus[SKYLAKE], all, caps;
+
+    (void)state;
+    capabilities_compute(&all, &hw, 0);
+    capabilities_find_missing_fields(&hw, all_but_three);
+    capabilities_compute(&caps, &hw, 0);
+    for (u32 i = 0; i < ARRAY_SIZE(wanted_fields); i++) {
+        u32 encoding = wanted_fields[i].encoding;
+
+        assert_int_equal(field_exists(&caps, encoding),
+                         field_exists(&all, encoding) && all_but_three(encoding));
+    }
+    assert_false(field_exists(&caps, TSC_MULTIPLIER | 1));
+    assert_int_equal(caps.vmcs_enum, 0x2e); /* VMX_PREEMPTION_TIMER_VALUE */
+}
+
+/* VMCS shadowing needs a processor whose VMWRITE reaches all fields. */
+static void test_shadowing(void **state)
+{
+    struct vmx_caps hw = cpus[SKYLAKE], caps;
+
+    (void)state;
+    capabilities_compute(&caps, &hw, 0);
+    assert_true(caps_offer(&caps, FEATURE_VMCS_SHADOWING));
+    assert_true(field_exists(&caps, VMREAD_BITMAP));
+    hw.misc &= ~VMX_MISC_VMWRITE_ANY;
+    capabilities_compute(&caps, &hw, 0);
+    assert_false(caps_offer(&caps, FEATURE_VMCS_SHADOWING));
+    assert_false(field_exists(&caps, VMWRITE_BITMAP));
+}
+
 /* Each field holds what is written, at its width, and touches no other byte. */
 static void test_get_set(void **state)
 {
@@ -503,7 +544,8 @@ int main(void)
         cmocka_unit_test(test_ivy_bridge), cmocka_unit_test(test_penryn),
         cmocka_unit_test(test_oldest),     cmocka_unit_test(test_default1),
         cmocka_unit_test(test_everything), cmocka_unit_test(test_lookup),
-        cmocka_unit_test(test_exists),     cmocka_unit_test(test_get_set),
+        cmocka_unit_test(test_exists),     cmocka_unit_test(test_missing_fields),
+        cmocka_unit_test(test_shadowing),  cmocka_unit_test(test_get_set),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@ static s32 outcome(const struct vmcs12 *v, const struct vmx_caps *caps)
 #define VID           VOR(PROC2, SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
 #define POSTED        VOR(PIN, PIN_BASED_POSTED_INTR)
 #define ACK           VOR(EXIT, VM_EXIT_ACK_INTR_ON_EXIT)
+#define SHADOWING     VOR(PROC2, SECONDARY_EXEC_SHADOW_VMCS)
 #define SECONDARY_OFF VCLR(PROC, CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
 
 /* A page address behind a control: rows for each way it can be. */
@@ -75,6 +76,16 @@ static const struct row rows[] = {
     PAGE_ROWS(io_bitmap_a, OK, VOR(PROC, IO)),
     PAGE_ROWS(io_bitmap_b, OK, VOR(PROC, IO)),
     PAGE_ROWS(msr_bitmap, OK, VOR(PROC, MSRS)),
+    PAGE_ROWS(vmread_bitmap, OK, SHADOWING),
+    PAGE_ROWS(vmwrite_bitmap, OK, SHADOWING),
+    {"VMREAD and VMWRITE bitmaps unused",
+     BASE_64,
+     OK,
+     {V(vmread_bitmap, ~0ull), V(vmwrite_bitmap, 1)}},
+    {"VMREAD bitmap, secondary controls off",
+     BASE_64_RESTRICTED,
+     OK,
+     {V(vmread_bitmap, 1), SHADOWING, SECONDARY_OFF}},
     {"I/O bitmaps unused", BASE_64, OK, {V(io_bitmap_a, 1), V(io_bitmap_b, ~0ull), VCLR(PROC, IO)}},
     {"MSR bitmap unused", BASE_64, OK, {V(msr_bitmap, ~0ull), VCLR(PROC, MSRS)}},
     /* NMIs */
