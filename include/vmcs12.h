@@ -172,6 +172,9 @@ struct vmcs12 {
     u32 vmx_preemption_timer_value;
     u16 posted_intr_nv;
     u16 guest_intr_status;
+    u16 guest_pml_index;
+    u16 padding16;
+    u64 pml_address;
 } __attribute__((packed, aligned(8)));
 
 _Static_assert(sizeof(struct vmcs12) <= PAGE_SIZE, "a vmcs12 fits into its region");

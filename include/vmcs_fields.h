@@ -18,6 +18,7 @@
     X(GUEST_LDTR_SELECTOR, 0x080c, guest_ldtr_selector, ALWAYS)                                    \
     X(GUEST_TR_SELECTOR, 0x080e, guest_tr_selector, ALWAYS)                                        \
     X(GUEST_INTR_STATUS, 0x0810, guest_intr_status, VIRTUAL_INTERRUPTS)                            \
+    X(GUEST_PML_INDEX, 0x0812, guest_pml_index, PML)                                               \
     X(HOST_ES_SELECTOR, 0x0c00, host_es_selector, ALWAYS)                                          \
     X(HOST_CS_SELECTOR, 0x0c02, host_cs_selector, ALWAYS)                                          \
     X(HOST_SS_SELECTOR, 0x0c04, host_ss_selector, ALWAYS)                                          \
@@ -32,6 +33,7 @@
     X(VM_EXIT_MSR_LOAD_ADDR, 0x2008, vm_exit_msr_load_addr, ALWAYS)                                \
     X(VM_ENTRY_MSR_LOAD_ADDR, 0x200a, vm_entry_msr_load_addr, ALWAYS)                              \
     X(EXECUTIVE_VMCS_POINTER, 0x200c, exec_vmcs_pointer, ALWAYS)                                   \
+    X(PML_ADDRESS, 0x200e, pml_address, PML)                                                       \
     X(TSC_OFFSET, 0x2010, tsc_offset, ALWAYS)                                                      \
     X(VIRTUAL_APIC_PAGE_ADDR, 0x2012, virtual_apic_page_addr, TPR_SHADOW)                          \
     X(APIC_ACCESS_ADDR, 0x2014, apic_access_addr, APIC_ACCESSES)                                   \

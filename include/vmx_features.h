@@ -51,6 +51,7 @@
     X(INVPCID, "invpcid", PROC2, 12)                                                               \
     X(VMCS_SHADOWING, "vmcs-shadowing", PROC2, 14)                                                 \
     X(RDSEED_EXITING, "rdseed-exiting", PROC2, 16)                                                 \
+    X(PML, "pml", PROC2, 17)                                                                       \
     X(XSAVES, "xsaves", PROC2, 20)                                                                 \
     X(TSC_SCALING, "tsc-scaling", PROC2, 25)                                                       \
     X(SAVE_DEBUG_CONTROLS, "save-debug-controls", EXIT, 2)                                         \

@@ -198,17 +198,9 @@ static void identity_walk(u64 key, u64 ngpa, struct ept12_translation *walk)
     };
 }
 
-static enum ept12_result walk_ept12(u64 key, u64 ngpa, const struct ept12_caps *caps,
-                                    struct ept12_translation *walk)
-{
-    if (!is_identity(key))
-        return ept12_walk(key, ngpa, caps, walk);
-    identity_walk(key, ngpa, walk);
-    return EPT12_TRANSLATED;
-}
-
-enum ept02_result ept02_fill(struct ept02 *ept, u64 eptp12, u64 ngpa, u64 access,
-                             struct ept12_translation *walk)
+/* What EPT12 says of an access; if it allows it, with all that the access brings about there. */
+static enum ept12_result access_ept12(u64 key, u64 ngpa, u64 access, struct ept12_log *log,
+                                      struct ept12_translation *walk)
 {
     const struct ept12_caps caps = {
         .physical_bits = l0.hw.physical_bits,
@@ -216,18 +208,33 @@ enum ept02_result ept02_fill(struct ept02 *ept, u64 eptp12, u64 ngpa, u64 access
         .has_1g = caps_offer(&l0.caps, FEATURE_EPT_1G),
         .has_2m = caps_offer(&l0.caps, FEATURE_EPT_2M),
     };
+    enum ept12_result result;
+
+    if (is_identity(key)) {
+        identity_walk(key, ngpa, walk);
+        return EPT12_TRANSLATED;
+    }
+    result = ept12_walk(key, ngpa, &caps, walk);
+    if (result != EPT12_TRANSLATED)
+        return result;
+    if (access & ~walk->rights)
+        return EPT12_VIOLATION;
+    return ept12_set_flags(key, ngpa, access & EPT_WRITE, log, walk);
+}
+
+enum ept02_result ept02_fill(struct ept02 *ept, u64 eptp12, u64 ngpa, u64 access,
+                             struct ept12_log *log, struct ept12_translation *walk)
+{
     u64 entry, leaf;
     u32 ept01_level, level;
 
-    switch (walk_ept12(eptp12, ngpa, &caps, walk)) {
+    switch (access_ept12(eptp12, ngpa, access, log, walk)) {
     case EPT12_TRANSLATED: break;
     case EPT12_VIOLATION: return EPT02_VIOLATION;
     case EPT12_MISCONFIGURED: return EPT02_MISCONFIGURED;
+    case EPT12_LOG_FULL: return EPT02_LOG_FULL;
+    case EPT12_CHANGED: return EPT02_FILLED; /* with nothing: L2 comes back at once */
     }
-    if (access & ~walk->rights)
-        return EPT02_VIOLATION;
-    if (!is_identity(eptp12) && !ept12_set_flags(eptp12, access & EPT_WRITE, walk))
-        return EPT02_FILLED; /* with nothing, so that L2 comes back */
     if (phys_is_hidden(align_down(ept12_address(walk, ngpa), PAGE_SIZE), PAGE_SIZE))
         return EPT02_HIDDEN;
     if (!ept01_lookup(&l0.ept01, ept12_address(walk, ngpa), &entry, &ept01_level))

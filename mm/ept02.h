@@ -43,6 +43,7 @@ enum ept02_result {
     EPT02_UNMAPPED,      /* the same, but EPT01 has no entry yet: it is mapped on demand */
     EPT02_VIOLATION,     /* EPT12 does not allow it: exit reason 48 */
     EPT02_MISCONFIGURED, /* exit reason 49 */
+    EPT02_LOG_FULL,      /* exit reason 62 */
 };
 
 /* Takes over [start, end) for the calling core's trees. */
@@ -52,9 +53,10 @@ void ept02_init(struct ept02 *ept, u64 start, u64 end);
 u64 ept02_pointer(struct ept02 *ept, u64 eptp12);
 
 /* Maps the page that L2 touched at ngpa with the access rights EPT_READ ... in `access`, and sets
-   EPT12's accessed and dirty flags. The walk of EPT12 is left in *walk. */
+   EPT12's accessed and dirty flags; a page that becomes dirty is logged. The walk of EPT12 is left
+   in *walk. */
 enum ept02_result ept02_fill(struct ept02 *ept, u64 eptp12, u64 ngpa, u64 access,
-                             struct ept12_translation *walk);
+                             struct ept12_log *log, struct ept12_translation *walk);
 
 /* Puts a leaf at a level, or takes the 4-KiB page's away again. */
 void ept02_map(struct ept02 *ept, u64 eptp12, u64 ngpa, u64 leaf, u32 level);

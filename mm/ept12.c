@@ -4,8 +4,9 @@
 #include "phys.h"
 #include "x86.h"
 
-#define INDEX_BITS 9
-#define INDEX_MASK 0x1ffull
+#define LOG_ENTRIES 512
+#define INDEX_BITS  9
+#define INDEX_MASK  0x1ffull
 
 static u32 level_shift(u32 level) { return PAGE_SHIFT + INDEX_BITS * (level - 1); }
 
@@ -88,23 +89,54 @@ enum ept12_result ept12_walk(u64 eptp12, u64 ngpa, const struct ept12_caps *caps
     return EPT12_TRANSLATED;
 }
 
-bool ept12_set_flags(u64 eptp12, bool write, struct ept12_translation *translation)
+/* The flags that an access has to set in the entry of a level. */
+static u64 flags_due(const struct ept12_translation *translation, u32 level, bool write)
 {
-    u32 leaf = translation->level;
+    u64 flags = EPT_ACCESSED | (write && level == translation->level ? EPT_DIRTY : 0);
+
+    return flags & ~translation->path[level - 1].entry;
+}
+
+static u64 any_flags_due(const struct ept12_translation *translation, u32 levels, bool write)
+{
+    u64 due = 0;
+
+    for (u32 level = levels; level >= translation->level; level--)
+        due |= flags_due(translation, level, write);
+    return due;
+}
+
+static void log_page(struct ept12_log *log, u64 ngpa)
+{
+    u64 page = align_down(ngpa, PAGE_SIZE);
+
+    phys_write(log->page + log->index * sizeof(page), &page, sizeof(page));
+    log->index--;
+}
+
+enum ept12_result ept12_set_flags(u64 eptp12, u64 ngpa, bool write, struct ept12_log *log,
+                                  struct ept12_translation *translation)
+{
+    u32 levels = ept12_levels(eptp12);
+    u64 due;
 
     if (!(eptp12 & EPTP_AD))
-        return true;
-    for (u32 level = ept12_levels(eptp12); level >= leaf; level--) {
-        u64 entry = translation->path[level - 1].entry;
-        u64 flags = EPT_ACCESSED | (write && level == leaf ? EPT_DIRTY : 0);
+        return EPT12_TRANSLATED;
+    due = any_flags_due(translation, levels, write);
+    if (due && log->enabled && log->index >= LOG_ENTRIES)
+        return EPT12_LOG_FULL;
+    for (u32 level = levels; due && level >= translation->level; level--) {
+        u64 flags = flags_due(translation, level, write);
 
-        if ((entry & flags) != flags &&
-            !phys_set_bits64(translation->path[level - 1].pa, entry, flags))
-            return false;
-        translation->path[level - 1].entry = entry | flags;
+        if (flags && !phys_set_bits64(translation->path[level - 1].pa,
+                                      translation->path[level - 1].entry, flags))
+            return EPT12_CHANGED;
+        translation->path[level - 1].entry |= flags;
     }
-    translation->clean = !(translation->path[leaf - 1].entry & EPT_DIRTY);
-    return true;
+    if (log->enabled && (due & EPT_DIRTY))
+        log_page(log, ngpa);
+    translation->clean = !(translation->path[translation->level - 1].entry & EPT_DIRTY);
+    return EPT12_TRANSLATED;
 }
 
 bool ept_compose(const struct ept12_translation *translation, u64 ngpa, u64 ept01_entry,

@@ -18,8 +18,10 @@ struct ept12_caps {
 
 enum ept12_result {
     EPT12_TRANSLATED,
-    EPT12_VIOLATION,    /* an entry is not present: exit reason 48 */
-    EPT12_MISCONFIGURED /* exit reason 49 */
+    EPT12_VIOLATION,     /* an entry is not present: exit reason 48 */
+    EPT12_MISCONFIGURED, /* exit reason 49 */
+    EPT12_CHANGED,       /* L1 has changed an entry since it was read */
+    EPT12_LOG_FULL,      /* the log of page modifications is: exit reason 62 */
 };
 
 #define EPT12_LEVELS_MAX 5
@@ -49,12 +51,20 @@ u32 ept12_levels(u64 eptp12);
 enum ept12_result ept12_walk(u64 eptp12, u64 ngpa, const struct ept12_caps *caps,
                              struct ept12_translation *out);
 
+/* Where L1 wants the pages logged that become dirty. SDM vol. 3, "Page-Modification Logging". */
+struct ept12_log {
+    bool enabled;
+    u64 page;  /* address of the log */
+    u16 index; /* of its next entry; counts down, and is not valid from 512 on */
+};
+
 /*
- * Sets the accessed flags of the entries that TRANSLATED an access, and the dirty flag for a write,
- * if EPTP12 enables them. SDM vol. 3, "Accessed and Dirty Flags for EPT". False: L1 has changed an
- * entry since it was read, and the access is to be tried again.
+ * Sets the accessed flags of the entries that TRANSLATED an access to ngpa, and the dirty flag for
+ * a write, if EPTP12 enables them. SDM vol. 3, "Accessed and Dirty Flags for EPT". TRANSLATED: they
+ * are set. CHANGED: the access is to be tried again. LOG_FULL: nothing was set.
  */
-bool ept12_set_flags(u64 eptp12, bool write, struct ept12_translation *translation);
+enum ept12_result ept12_set_flags(u64 eptp12, u64 ngpa, bool write, struct ept12_log *log,
+                                  struct ept12_translation *translation);
 
 /* L1's physical address for an address in the page. */
 static inline u64 ept12_address(const struct ept12_translation *translation, u64 ngpa)

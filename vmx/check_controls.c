@@ -138,6 +138,15 @@ static bool translation_controls_valid(const struct vmcs12 *vmcs12, const struct
     return !(proc2 & SECONDARY_EXEC_UNRESTRICTED_GUEST);
 }
 
+/* "VM-Execution Control Fields": page-modification logging. */
+static bool pml_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
+{
+    u32 proc2 = vmcs12_secondary(vmcs12);
+
+    return !(proc2 & SECONDARY_EXEC_ENABLE_PML) ||
+           ((proc2 & SECONDARY_EXEC_ENABLE_EPT) && page_address_valid(caps, vmcs12->pml_address));
+}
+
 /* "VM-Execution Control Fields": a multiplier of 0 is no clock. */
 static bool tsc_scaling_valid(const struct vmcs12 *vmcs12)
 {
@@ -242,9 +251,9 @@ enum vm_instruction_error check_controls(const struct vmcs12 *vmcs12, const stru
     bool valid = execution_words_valid(vmcs12, caps) && bitmaps_valid(vmcs12, caps) &&
                  apic_virtualization_valid(vmcs12, caps) && posted_interrupts_valid(vmcs12, caps) &&
                  nmi_controls_valid(vmcs12) && translation_controls_valid(vmcs12, caps) &&
-                 tsc_scaling_valid(vmcs12) && exit_controls_valid(vmcs12, caps) &&
-                 entry_controls_valid(vmcs12, caps) && event_valid(vmcs12, caps) &&
-                 tpr_shadow_valid(vmcs12, caps);
+                 pml_valid(vmcs12, caps) && tsc_scaling_valid(vmcs12) &&
+                 exit_controls_valid(vmcs12, caps) && entry_controls_valid(vmcs12, caps) &&
+                 event_valid(vmcs12, caps) && tpr_shadow_valid(vmcs12, caps);
 
     return valid ? VMXERR_NONE : VMXERR_ENTRY_INVALID_CONTROL_FIELD;
 }

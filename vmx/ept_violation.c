@@ -1,5 +1,6 @@
 #include "ept_violation.h"
 
+#include "check.h"
 #include "l2_exit.h"
 #include "vmcs02.h"
 #include "../hv/ept01_demand.h"
@@ -19,6 +20,22 @@ static u64 qualification12(u64 qualification, u64 rights)
     return qualification | rights << EPT_VIOLATION_RWX_SHIFT;
 }
 
+static enum ept02_result fill(struct cpu *cpu, u64 key, u64 ngpa, u64 qualification,
+                              struct ept12_translation *walk)
+{
+    struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
+    struct ept12_log log = {
+        .enabled = vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_PML,
+        .page = vmcs12->pml_address,
+        .index = vmcs12->guest_pml_index,
+    };
+    enum ept02_result result =
+        ept02_fill(&cpu->nested.ept02, key, ngpa, qualification & EPT_RWX, &log, walk);
+
+    vmcs12->guest_pml_index = log.index;
+    return result;
+}
+
 void l2_ept_violation(struct cpu *cpu)
 {
     const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
@@ -31,11 +48,14 @@ void l2_ept_violation(struct cpu *cpu)
         exit_ept_violation(cpu);
         return;
     }
-    switch (ept02_fill(&cpu->nested.ept02, key, ngpa, qualification & EPT_RWX, &walk)) {
+    switch (fill(cpu, key, ngpa, qualification, &walk)) {
     case EPT02_VIOLATION:
         l2_exit_to_l1(cpu, EXIT_REASON_EPT_VIOLATION, qualification12(qualification, walk.rights));
         return;
     case EPT02_MISCONFIGURED: l2_exit_to_l1(cpu, EXIT_REASON_EPT_MISCONFIG, 0); return;
+    case EPT02_LOG_FULL:
+        l2_exit_to_l1(cpu, EXIT_REASON_PML_FULL, qualification & EPT_VIOLATION_NMI_UNBLOCKED);
+        return;
     case EPT02_UNMAPPED:
         if (ept01_demand(cpu, ept12_address(&walk, ngpa)))
             break;

@@ -114,18 +114,22 @@ static void load_addresses(const struct vmcs12 *vmcs12)
                 to_write(vmcs12->posted_intr_desc_addr, POSTED_INTR_DESC_SIZE));
 }
 
+/* Secondary controls whose work L0 does when it fills EPT02 in: vmx/ept_violation.c. */
+#define EMULATED_SECONDARY SECONDARY_EXEC_ENABLE_PML
+
 /* vmcs02's control words but for the primary one, which changes all the time. */
 static void load_control_words(const struct vmcs12 *vmcs12)
 {
     const struct l0_controls *own = &l0.controls;
     u32 pin = vmcs12->pin_based_vm_exec_control;
+    u32 secondary = vmcs12_secondary(vmcs12) & ~EMULATED_SECONDARY;
     u32 exit = own->exit | (vmcs12->vm_exit_controls & VM_EXIT_ACK_INTR_ON_EXIT);
 
     /* An exit that L0 handles must not lose what is left of the timer. */
     if (pin & PIN_BASED_PREEMPTION_TIMER)
         exit |= VM_EXIT_SAVE_PREEMPTION_TIMER;
     vmwrite(PIN_BASED_VM_EXEC_CONTROL, pin | own->pin);
-    vmwrite(SECONDARY_VM_EXEC_CONTROL, vmcs12_secondary(vmcs12) | SECONDARY_EXEC_ENABLE_EPT);
+    vmwrite(SECONDARY_VM_EXEC_CONTROL, secondary | SECONDARY_EXEC_ENABLE_EPT);
     vmwrite(VM_EXIT_CONTROLS, exit);
 }
 

@@ -728,7 +728,7 @@ END
 
 ; ---- a page of the guest's that rows protect or unmap, at 0x20000
 
-%macro SPARE_FORMS 2 ; bits, accumulator
+%macro SPARE_FORMS 3 ; bits, accumulator, suffix of IRET
 GUEST %1, "read spare", mov eax, [0x20010]
 GUEST %1, "write spare", mov [0x20020], eax
 GUEST %1, "rmw spare", add dword [0x20030], 1
@@ -752,14 +752,24 @@ GUEST_CODE %1, "movs to spare"
     rep movsd
     vmcall
 END
+GUEST_CODE %1, "two writes"
+    mov [0x20020], eax
+    mov [0x21020], eax
+    vmcall
+END
+GUEST_CODE %1, "write spare, iret"
+    mov [0x20020], eax
+    iret%3
+    vmcall
+END
 GUEST_CODE %1, "read spare twice"
     mov eax, [0x20010]
     mov ebx, [0x20014]
     vmcall
 END
 %endmacro
-SPARE_FORMS 64, rax
-SPARE_FORMS 32, eax
+SPARE_FORMS 64, rax, q
+SPARE_FORMS 32, eax, d
 
 ; ---- the APIC page, at 0x1ff000; the offset is in RBX, made by the row
 

@@ -100,6 +100,7 @@ static void run_rows(void)
     rows_events();
     rows_ept();
     rows_ept_ad();
+    rows_pml();
     rows_apic();
     rows_shadowing();
     rows_fuzz();

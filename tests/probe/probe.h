@@ -95,6 +95,7 @@ enum arena_page {
     PAGE_STACK32, /* for compatibility mode */
     PAGE_SCRATCH,
     PAGE_SCRATCH2,
+    PAGE_PML,
     PAGE_WINDOW_DATA, /* the window's pages lie here, 8 of them */
     PAGE_GUEST = PAGE_WINDOW_DATA + 8,
     PAGE_TABLES = PAGE_GUEST + 128, /* the probe's own paging structures */
@@ -503,6 +504,7 @@ void rows_vmx_exits(void);
 void rows_events(void);
 void rows_ept(void);
 void rows_ept_ad(void);
+void rows_pml(void);
 void rows_apic(void);
 void rows_shadowing(void);
 void rows_machine(void);

@@ -271,11 +271,11 @@ static const struct guest_row ept_pointer_rows[] = {
     {.name = "pml misaligned",
      .code = "nop",
      .flags = EPT_ONLY,
-     .edits = {PROC2(SECONDARY_EXEC_ENABLE_PML), SET(0x200e, 0x1001)}},
+     .edits = {PROC2(SECONDARY_EXEC_ENABLE_PML), SET(PML_ADDRESS, 0x1001)}},
     {.name = "pml beyond",
      .code = "nop",
      .flags = EPT_ONLY,
-     .edits = {PROC2(SECONDARY_EXEC_ENABLE_PML), SET(0x200e, BIT64(55))}},
+     .edits = {PROC2(SECONDARY_EXEC_ENABLE_PML), SET(PML_ADDRESS, BIT64(55))}},
 };
 
 /* ---- event injection: every type, vector class and bit. SDM vol. 3, 27.2.1.3 */

@@ -198,6 +198,14 @@ static const struct row rows[] = {
      BASE_64,
      OK,
      {VCLR(PROC2, SECONDARY_EXEC_ENABLE_EPT), SECONDARY_OFF}},
+    /* page-modification logging */
+    PAGE_ROWS(pml_address, OK, VOR(PROC2, SECONDARY_EXEC_ENABLE_PML)),
+    {"PML unused", BASE_64, OK, {V(pml_address, ~0ull)}},
+    {"PML without EPT", BASE_PAE_NO_EPT, BAD, {VOR(PROC2, SECONDARY_EXEC_ENABLE_PML)}},
+    {"PML not offered",
+     BASE_64,
+     BAD,
+     {VOR(PROC2, SECONDARY_EXEC_ENABLE_PML), CCLR(proc2, (u64)SECONDARY_EXEC_ENABLE_PML << 32)}},
     /* other secondary controls */
     {"reserved secondary control not activated", BASE_64, OK, {V(PROC2, ~0u), SECONDARY_OFF}},
     {"TSC scaling", BASE_64, OK, {VOR(PROC2, SECONDARY_EXEC_TSC_SCALING)}},

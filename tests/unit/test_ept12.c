@@ -13,11 +13,13 @@
 #define TABLE(level, levels) (ROOT + ((levels) - (level)) * PAGE_SIZE)
 #define EPTP4                (ROOT | 3 << 3 | MT_WB)
 #define EPTP5                (ROOT | 4 << 3 | MT_WB)
+#define LOG                  0x20000ull
 #define NGPA                 0x123456789abcull
 #define PAGE_GPA             0x2340000000ull /* aligned to 1 GiB */
 
 static struct ept12_caps caps;
 static u64 ngpa;
+static struct ept12_log log;
 static u32 levels;
 
 static int setup(void **state)
@@ -28,6 +30,7 @@ static int setup(void **state)
         .physical_bits = 40, .execute_only = true, .has_1g = true, .has_2m = true};
     ngpa = NGPA;
     levels = 4;
+    log = (struct ept12_log){0};
     return 0;
 }
 
@@ -286,7 +289,7 @@ static void flags_are_set_as_the_SDM_says(void **state)
                 fake_put64(slot(level), fake_get64(slot(level)) | EPT_ACCESSED);
             assert_int_equal(ept12_walk(key, ngpa, &caps, &t), EPT12_TRANSLATED);
             fake_sets = 0;
-            assert_true(ept12_set_flags(key, write, &t));
+            assert_int_equal(ept12_set_flags(key, ngpa, write, &log, &t), EPT12_TRANSLATED);
             for (u32 level = levels; level > page_level; level--) {
                 bool accessed = enabled || tables_accessed;
 
@@ -304,7 +307,7 @@ static void flags_are_set_as_the_SDM_says(void **state)
                 assert_false(t.clean);
             }
             assert_int_equal(fake_sets, sets); /* nothing is written that is there already */
-            assert_true(ept12_set_flags(key, write, &t)); /* and nothing twice */
+            assert_int_equal(ept12_set_flags(key, ngpa, write, &log, &t), EPT12_TRANSLATED);
             assert_int_equal(fake_sets, sets);
         }
     }
@@ -329,11 +332,87 @@ static void a_changed_entry_gets_no_flag(void **state)
         assert_int_equal(ept12_walk(EPTP4 | EPTP_AD, ngpa, &caps, &t), EPT12_TRANSLATED);
         changed_pa = slot(level);
         fake_before_set = change_one_entry;
-        assert_false(ept12_set_flags(EPTP4 | EPTP_AD, true, &t));
+        assert_int_equal(ept12_set_flags(EPTP4 | EPTP_AD, ngpa, true, &log, &t), EPT12_CHANGED);
         fake_before_set = NULL;
         for (u32 other = 1; other <= 4; other++)
             assert_int_equal(flags_at(other), other > level ? EPT_ACCESSED : 0);
     }
+}
+
+/* Every index around both ends, reads and writes, clean pages and dirty ones. */
+static void what_becomes_dirty_is_logged(void **state)
+{
+    static const u16 indices[] = {0, 1, 2, 510, 511, 512, 513, 0x7fff, 0x8000, 0xffff};
+
+    (void)state;
+    for (u32 i = 0; i < ARRAY_SIZE(indices) * 3 * 2 * 3; i++) {
+        u16 index = indices[i % ARRAY_SIZE(indices)];
+        u32 n = i / ARRAY_SIZE(indices), preset = n % 3;
+        bool write = n / 3 % 2;
+        u32 page_level = 1 + n / 6;
+        /* No flags, all but the dirty one, all. */
+        u64 table = preset ? EPT_ACCESSED : 0;
+        u64 leaf = preset == 2 ? EPT_ACCESSED | EPT_DIRTY : table;
+        bool due = preset == 0 || (preset == 1 && write);
+        bool dirtied = write && preset < 2;
+        struct ept12_translation t;
+
+        build(page_level, PAGE_GPA | EPT_RWX | leaf | (page_level > 1 ? EPT_LARGE : 0));
+        for (u32 level = levels; level > page_level; level--)
+            fake_put64(slot(level), fake_get64(slot(level)) | table);
+        log = (struct ept12_log){.enabled = true, .page = LOG, .index = index};
+        for (u32 at = 0; at < 512; at++)
+            fake_put64(LOG + at * 8, 0x77);
+        assert_int_equal(ept12_walk(EPTP4 | EPTP_AD, ngpa, &caps, &t), EPT12_TRANSLATED);
+        fake_sets = 0;
+        if (due && index > 511) {
+            assert_int_equal(ept12_set_flags(EPTP4 | EPTP_AD, ngpa, write, &log, &t),
+                             EPT12_LOG_FULL);
+            assert_int_equal(fake_sets, 0);
+            assert_int_equal(log.index, index);
+            continue;
+        }
+        assert_int_equal(ept12_set_flags(EPTP4 | EPTP_AD, ngpa, write, &log, &t), EPT12_TRANSLATED);
+        assert_int_equal(flags_at(page_level),
+                         EPT_ACCESSED | (write || preset == 2 ? EPT_DIRTY : 0));
+        assert_int_equal(log.index, (u16)(index - dirtied));
+        for (u32 at = 0; at < 512; at++)
+            assert_int_equal(fake_get64(LOG + at * 8),
+                             dirtied && at == index ? ngpa & ~0xfffull : 0x77);
+    }
+}
+
+/* Without accessed and dirty flags there is no log, and with the control off neither. */
+static void nothing_else_is_logged(void **state)
+{
+    struct ept12_translation t;
+
+    (void)state;
+    build(1, PAGE_GPA | EPT_RWX | MT_WB << 3);
+    log = (struct ept12_log){.enabled = true, .page = LOG, .index = 0xffff};
+    assert_int_equal(ept12_walk(EPTP4, ngpa, &caps, &t), EPT12_TRANSLATED);
+    assert_int_equal(ept12_set_flags(EPTP4, ngpa, true, &log, &t), EPT12_TRANSLATED);
+    assert_int_equal(flags_at(1), 0);
+    log = (struct ept12_log){.page = LOG, .index = 7};
+    assert_int_equal(ept12_set_flags(EPTP4 | EPTP_AD, ngpa, true, &log, &t), EPT12_TRANSLATED);
+    assert_int_equal(flags_at(1), EPT_ACCESSED | EPT_DIRTY);
+    assert_int_equal(log.index, 7);
+    assert_int_equal(fake_get64(LOG + 7 * 8), 0);
+}
+
+/* The flag is L1's to see, a log out of its reach is not: nothing is written there. */
+static void a_hidden_log_stays_as_it_is(void **state)
+{
+    struct ept12_translation t;
+
+    (void)state;
+    build(1, PAGE_GPA | EPT_RWX | MT_WB << 3);
+    fake_phys_hide(LOG, PAGE_SIZE);
+    log = (struct ept12_log){.enabled = true, .page = LOG, .index = 511};
+    assert_int_equal(ept12_walk(EPTP4 | EPTP_AD, ngpa, &caps, &t), EPT12_TRANSLATED);
+    assert_int_equal(ept12_set_flags(EPTP4 | EPTP_AD, ngpa, true, &log, &t), EPT12_TRANSLATED);
+    assert_int_equal(log.index, 510);
+    assert_int_equal(fake_get64(LOG + 511 * 8), 0);
 }
 
 /* ---- Composition ---- */
@@ -401,6 +480,9 @@ int main(void)
         cmocka_unit_test_setup(entries_are_read_once_whatever_L1_does, setup),
         cmocka_unit_test_setup(flags_are_set_as_the_SDM_says, setup),
         cmocka_unit_test_setup(a_changed_entry_gets_no_flag, setup),
+        cmocka_unit_test_setup(what_becomes_dirty_is_logged, setup),
+        cmocka_unit_test_setup(nothing_else_is_logged, setup),
+        cmocka_unit_test_setup(a_hidden_log_stays_as_it_is, setup),
         cmocka_unit_test_setup(composition_matches_the_model, setup),
     };
 
