@@ -322,6 +322,7 @@ struct vmx_msr_entry {
 #define EPT_LARGE             BIT64(7)
 #define EPT_ACCESSED          BIT64(8)
 #define EPT_DIRTY             BIT64(9)
+#define EPT_EXEC_USER         BIT64(10) /* with mode-based execute control */
 #define EPT_SUPPRESS_VE       BIT64(63)
 #define EPT_ADDR              0x000ffffffffff000ull
 
@@ -340,10 +341,13 @@ struct vmx_msr_entry {
 #define EPT_VIOLATION_WRITABLE      BIT64(4)
 #define EPT_VIOLATION_EXECUTABLE    BIT64(5)
 #define EPT_VIOLATION_RWX_SHIFT     3
+#define EPT_VIOLATION_EXEC_USER     BIT64(6)
 #define EPT_VIOLATION_LINEAR_VALID  BIT64(7)
 #define EPT_VIOLATION_TRANSLATED    BIT64(8)
+#define EPT_VIOLATION_USER          BIT64(9)
 #define EPT_VIOLATION_ADVANCED      (7ull << 9) /* advanced VM-exit information */
 #define EPT_VIOLATION_NMI_UNBLOCKED BIT64(12)
+#define EPT_VIOLATION_SHADOW_STACK  BIT64(13)
 
 /* Exit qualification of a control-register access. */
 #define CONTROL_REG_ACCESS_NUM  0xfull

@@ -53,6 +53,7 @@
     X(RDSEED_EXITING, "rdseed-exiting", PROC2, 16)                                                 \
     X(PML, "pml", PROC2, 17)                                                                       \
     X(XSAVES, "xsaves", PROC2, 20)                                                                 \
+    X(MODE_BASED_EXECUTE, "mode-based-execute", PROC2, 22)                                         \
     X(TSC_SCALING, "tsc-scaling", PROC2, 25)                                                       \
     X(SAVE_DEBUG_CONTROLS, "save-debug-controls", EXIT, 2)                                         \
     X(HOST_64BIT, "host-address-space-size", EXIT, 9)                                              \

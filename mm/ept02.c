@@ -5,13 +5,14 @@
 #include "../hv/insn.h"
 #include "../hv/l0.h"
 
-#define TABLE_RIGHTS EPT_RWX
+/* One of these: an entry is present. Bit 10 is ignored without mode-based execute control. */
+#define ALL_RIGHTS (EPT_RWX | EPT_EXEC_USER)
 
 static u32 table_index(u64 ngpa, u32 level) { return ngpa >> (PAGE_SHIFT + 9 * (level - 1)) & 511; }
 
 static bool is_table(u64 entry, u32 level)
 {
-    return level > 1 && (entry & EPT_RWX) && !(entry & EPT_LARGE);
+    return level > 1 && (entry & ALL_RIGHTS) && !(entry & EPT_LARGE);
 }
 
 static bool is_identity(u64 key) { return (key & EPTP_MEMORY_TYPE) == EPT02_IDENTITY; }
@@ -126,11 +127,11 @@ static u64 *entry_at(struct ept02 *ept, const struct ept02_tree *tree, u64 ngpa,
             return entry;
         if (!is_table(*entry, at)) {
             u64 table = pool_alloc(&ept->pool);
-            bool was_leaf = *entry & EPT_RWX;
+            bool was_leaf = *entry & ALL_RIGHTS;
 
             if (!table)
                 return NULL;
-            *entry = table | TABLE_RIGHTS;
+            *entry = table | ALL_RIGHTS;
             if (was_leaf)
                 flush(tree);
         }

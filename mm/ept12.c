@@ -62,7 +62,8 @@ enum ept12_result ept12_walk(u64 eptp12, u64 ngpa, const struct ept12_caps *caps
                              struct ept12_translation *out)
 {
     u64 table = eptp12 & EPT_ADDR;
-    u64 rights = EPT_RWX;
+    u64 rights = EPT_RWX | (eptp12 & EPT12_MODE_BASED ? EPT_EXEC_USER : 0);
+    u64 present = rights;
     u64 entry;
 
     *out = (struct ept12_translation){0};
@@ -75,7 +76,7 @@ enum ept12_result ept12_walk(u64 eptp12, u64 ngpa, const struct ept12_caps *caps
         entry = phys_read64(pa);
         out->path[out->level - 1].pa = pa;
         out->path[out->level - 1].entry = entry;
-        if (!(entry & EPT_RWX))
+        if (!(entry & present))
             return EPT12_VIOLATION;
         if (misconfigured(entry, out->level, caps))
             return EPT12_MISCONFIGURED;
@@ -139,10 +140,16 @@ enum ept12_result ept12_set_flags(u64 eptp12, u64 ngpa, bool write, struct ept12
     return EPT12_TRANSLATED;
 }
 
+/* What EPT01 allows, by the bits of an entry with mode-based execute control. */
+static u64 rights01(u64 ept01_entry)
+{
+    return (ept01_entry & EPT_RWX) | (ept01_entry & EPT_EXEC ? EPT_EXEC_USER : 0);
+}
+
 bool ept_compose(const struct ept12_translation *translation, u64 ngpa, u64 ept01_entry,
                  u32 ept01_level, u32 max_level, u64 *leaf, u32 *level)
 {
-    u64 rights = translation->rights & ept01_entry;
+    u64 rights = translation->rights & rights01(ept01_entry);
     u64 size;
 
     if (translation->clean)

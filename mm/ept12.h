@@ -26,12 +26,15 @@ enum ept12_result {
 
 #define EPT12_LEVELS_MAX 5
 
+/* In what is called EPTP12 here, a bit that EPTPs have not: the entries' bit 10 has a meaning. SDM
+   vol. 3, "Mode-Based Execute Control". */
+#define EPT12_MODE_BASED BIT64(8)
+
 struct ept12_translation {
     u64 gpa;         /* TRANSLATED: first address of the page, in L1's physical addresses */
     u32 level;       /* of the entry read last: 1 to 3 is a page of 4K, 2M, 1G when TRANSLATED */
     u32 size_shift;  /* TRANSLATED: 12, 21 or 30 */
-    u64 rights;      /* EPT_READ ..., and over all levels; 0 unless TRANSLATED. As they stand in
-                        bits 5:3 of the exit qualification, shifted by EPT_VIOLATION_RWX_SHIFT */
+    u64 rights;      /* EPT_READ ..., and over all levels; 0 unless TRANSLATED */
     u32 memory_type; /* TRANSLATED: enum memory_type */
     bool ignore_pat;
     bool clean; /* the first write has to set its dirty flag: ept12_set_flags() */

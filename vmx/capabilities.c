@@ -45,6 +45,7 @@ static const struct {
     {FEATURE_EPT_ACCESSED_DIRTY, FEATURE_EPT},
     {FEATURE_EPT_ADVANCED_EXIT_INFO, FEATURE_EPT},
     {FEATURE_PML, FEATURE_EPT_ACCESSED_DIRTY},
+    {FEATURE_MODE_BASED_EXECUTE, FEATURE_EPT},
     {FEATURE_INVVPID_ADDRESS, FEATURE_VPID},
     {FEATURE_INVVPID_RETAIN_GLOBALS, FEATURE_VPID},
     {FEATURE_TSC_SCALING, FEATURE_TSC_OFFSETTING},
@@ -74,6 +75,9 @@ static bool hw_has(const struct vmx_caps *hw, enum feature feature)
 
     /* L0 has to write every field of a shadow VMCS. */
     if (feature == FEATURE_VMCS_SHADOWING && !(hw->misc & VMX_MISC_VMWRITE_ANY))
+        return false;
+    /* By this alone L0 tells fetches from user-mode addresses from the others. */
+    if (feature == FEATURE_MODE_BASED_EXECUTE && !(hw->ept_vpid & EPT_CAP_ADVANCED_EXIT_INFO))
         return false;
     if (at.word == WORD_EPT_VPID)
         return hw->ept_vpid >> at.bit & 1;

@@ -126,7 +126,7 @@ bool eptp_valid(u64 eptp, const struct vmx_caps *caps)
     return !(eptp & EPTP_RESERVED) && address_in_width(caps, eptp);
 }
 
-/* "VM-Execution Control Fields": EPT, unrestricted guest, VPID. */
+/* "VM-Execution Control Fields": EPT and what needs it, VPID. */
 static bool translation_controls_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
 {
     u32 proc2 = vmcs12_secondary(vmcs12);
@@ -135,7 +135,7 @@ static bool translation_controls_valid(const struct vmcs12 *vmcs12, const struct
         return false;
     if (proc2 & SECONDARY_EXEC_ENABLE_EPT)
         return eptp_valid(vmcs12->ept_pointer, caps);
-    return !(proc2 & SECONDARY_EXEC_UNRESTRICTED_GUEST);
+    return !(proc2 & (SECONDARY_EXEC_UNRESTRICTED_GUEST | SECONDARY_EXEC_MODE_BASED_EPT_EXEC));
 }
 
 /* "VM-Execution Control Fields": page-modification logging. */

@@ -14,10 +14,21 @@
    EPT Violations". */
 static u64 qualification12(u64 qualification, u64 rights)
 {
-    qualification &= ~(EPT_RWX << EPT_VIOLATION_RWX_SHIFT);
+    qualification &= ~(EPT_RWX << EPT_VIOLATION_RWX_SHIFT | EPT_VIOLATION_EXEC_USER);
     if (!caps_offer(&l0.caps, FEATURE_EPT_ADVANCED_EXIT_INFO))
         qualification &= ~EPT_VIOLATION_ADVANCED;
-    return qualification | rights << EPT_VIOLATION_RWX_SHIFT;
+    if (rights & EPT_EXEC_USER)
+        qualification |= EPT_VIOLATION_EXEC_USER;
+    return qualification | (rights & EPT_RWX) << EPT_VIOLATION_RWX_SHIFT;
+}
+
+/* The rights that the access needs in the entries of EPT12. */
+static u64 rights_needed(u64 key, u64 qualification)
+{
+    if ((qualification & EPT_VIOLATION_FETCH) && (qualification & EPT_VIOLATION_USER) &&
+        (key & EPT12_MODE_BASED))
+        return EPT_EXEC_USER;
+    return qualification & EPT_RWX;
 }
 
 static enum ept02_result fill(struct cpu *cpu, u64 key, u64 ngpa, u64 qualification,
@@ -30,7 +41,7 @@ static enum ept02_result fill(struct cpu *cpu, u64 key, u64 ngpa, u64 qualificat
         .index = vmcs12->guest_pml_index,
     };
     enum ept02_result result =
-        ept02_fill(&cpu->nested.ept02, key, ngpa, qualification & EPT_RWX, &log, walk);
+        ept02_fill(&cpu->nested.ept02, key, ngpa, rights_needed(key, qualification), &log, walk);
 
     vmcs12->guest_pml_index = log.index;
     return result;

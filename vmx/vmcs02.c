@@ -198,7 +198,8 @@ u64 vmcs02_ept_key(const struct vmcs12 *vmcs12)
     u32 secondary = vmcs12_secondary(vmcs12);
 
     if (secondary & SECONDARY_EXEC_ENABLE_EPT)
-        return vmcs12->ept_pointer;
+        return vmcs12->ept_pointer |
+               (secondary & SECONDARY_EXEC_MODE_BASED_EPT_EXEC ? EPT12_MODE_BASED : 0);
     if (secondary & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES)
         return vmcs12->apic_access_addr | EPT02_IDENTITY;
     return 0;

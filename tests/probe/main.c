@@ -101,6 +101,7 @@ static void run_rows(void)
     rows_ept();
     rows_ept_ad();
     rows_pml();
+    rows_mbec();
     rows_apic();
     rows_shadowing();
     rows_fuzz();

@@ -505,6 +505,7 @@ void rows_events(void);
 void rows_ept(void);
 void rows_ept_ad(void);
 void rows_pml(void);
+void rows_mbec(void);
 void rows_apic(void);
 void rows_shadowing(void);
 void rows_machine(void);

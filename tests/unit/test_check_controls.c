@@ -198,6 +198,11 @@ static const struct row rows[] = {
      BASE_64,
      OK,
      {VCLR(PROC2, SECONDARY_EXEC_ENABLE_EPT), SECONDARY_OFF}},
+    {"mode-based execute", BASE_64, OK, {VOR(PROC2, SECONDARY_EXEC_MODE_BASED_EPT_EXEC)}},
+    {"mode-based execute without EPT",
+     BASE_PAE_NO_EPT,
+     BAD,
+     {VOR(PROC2, SECONDARY_EXEC_MODE_BASED_EPT_EXEC)}},
     /* page-modification logging */
     PAGE_ROWS(pml_address, OK, VOR(PROC2, SECONDARY_EXEC_ENABLE_PML)),
     {"PML unused", BASE_64, OK, {V(pml_address, ~0ull)}},

@@ -21,6 +21,7 @@ static struct ept12_caps caps;
 static u64 ngpa;
 static struct ept12_log log;
 static u32 levels;
+static u64 role; /* 0 or EPT12_MODE_BASED */
 
 static int setup(void **state)
 {
@@ -30,6 +31,7 @@ static int setup(void **state)
         .physical_bits = 40, .execute_only = true, .has_1g = true, .has_2m = true};
     ngpa = NGPA;
     levels = 4;
+    role = 0;
     log = (struct ept12_log){0};
     return 0;
 }
@@ -39,13 +41,15 @@ static u64 slot(u32 level)
     return TABLE(level, levels) + (ngpa >> (12 + 9 * (level - 1)) & 0x1ff) * 8;
 }
 
-static u64 eptp(void) { return levels == 5 ? EPTP5 : EPTP4; }
+static u64 eptp(void) { return (levels == 5 ? EPTP5 : EPTP4) | role; }
+
+static u64 all_rights(void) { return EPT_RWX | (role ? EPT_EXEC_USER : 0); }
 
 /* Tables that lead to a page of this level; its entry is the caller's. */
 static void build(u32 page_level, u64 entry)
 {
     for (u32 level = levels; level > page_level; level--)
-        fake_put64(slot(level), TABLE(level - 1, levels) | EPT_RWX);
+        fake_put64(slot(level), TABLE(level - 1, levels) | all_rights());
     fake_put64(slot(page_level), entry);
 }
 
@@ -90,16 +94,16 @@ static void addresses_beyond_the_tables_are_violations(void **state)
 /* "EPT Misconfigurations" and the formats of the entries, as a list. */
 static enum ept12_result model(u64 e, u32 level, bool *page)
 {
-    bool r = e & 1, w = e & 2, x = e & 4;
+    bool r = e & 1, w = e & 2, x = e & 4, user = role && (e & EPT_EXEC_USER);
     u32 type = e >> 3 & 7;
 
     *page = level == 1 || (level == 2 && caps.has_2m && (e >> 7 & 1)) ||
             (level == 3 && caps.has_1g && (e >> 7 & 1));
-    if (!r && !w && !x)
+    if (!r && !w && !x && !user)
         return EPT12_VIOLATION;
     if (!r && w)
         return EPT12_MISCONFIGURED;
-    if (!caps.execute_only && !r && x)
+    if (!caps.execute_only && !r && (x || user))
         return EPT12_MISCONFIGURED;
     for (u32 n = caps.physical_bits; n < 52; n++)
         if (e >> n & 1)
@@ -120,6 +124,7 @@ static void set_caps(u32 variant)
     caps.execute_only = variant & 1;
     caps.has_1g = variant & 2;
     caps.has_2m = variant & 4;
+    role = variant & 8 ? EPT12_MODE_BASED : 0;
 }
 
 /* One entry of each level, with every combination of its low 12 bits and of each other bit. */
@@ -127,7 +132,7 @@ static void every_entry_matches_the_model(void **state)
 {
     (void)state;
     for (levels = 4; levels <= 5; levels++) {
-        for (u32 i = 0; i < levels * 8 * 4096 * 3; i++) {
+        for (u32 i = 0; i < levels * 16 * 4096 * 3; i++) {
             u32 level = i % levels + 1, low = i / levels % 4096, high = i / levels / 4096 % 3;
             u64 entry = low | (high ? BIT64(12 + fake_below(52)) : 0);
             struct ept12_translation t;
@@ -153,7 +158,7 @@ static void every_entry_matches_the_model(void **state)
                 assert_int_equal(t.rights, 0);
                 continue;
             }
-            assert_int_equal(t.rights, entry & 7);
+            assert_int_equal(t.rights, entry & all_rights());
             assert_int_equal(t.gpa, entry & EPT_ADDR);
             assert_int_equal(t.memory_type, low >> 3 & 7);
             assert_int_equal(t.ignore_pat, low >> 6 & 1);
@@ -164,19 +169,22 @@ static void every_entry_matches_the_model(void **state)
 static void rights_are_the_and_of_all_levels(void **state)
 {
     (void)state;
-    for (u32 i = 0; i < 8 * 8 * 8 * 8; i++) {
-        const u64 bits[] = {i & 7, i >> 3 & 7, i >> 6 & 7, i >> 9 & 7}; /* level 1 first */
+    for (u32 i = 0; i < 16 * 16 * 16 * 16 * 2; i++) {
+        u64 bits[4]; /* level 1 first */
         enum ept12_result want = EPT12_TRANSLATED;
         struct ept12_translation t;
 
+        role = i >> 16 ? EPT12_MODE_BASED : 0;
         build(1, PAGE_GPA | MT_WB << 3);
         for (u32 level = 4; level >= 1; level--) {
-            u64 rwx = bits[level - 1];
+            u32 n = i >> 4 * (level - 1) & 15;
+            u64 entry = (n & 7) | (n & 8 ? EPT_EXEC_USER : 0);
 
-            fake_put64(slot(level), (fake_get64(slot(level)) & ~7ull) | rwx);
-            if (want == EPT12_TRANSLATED && rwx == 0)
+            bits[level - 1] = entry & all_rights();
+            fake_put64(slot(level), (fake_get64(slot(level)) & ~(EPT_RWX | EPT_EXEC_USER)) | entry);
+            if (want == EPT12_TRANSLATED && bits[level - 1] == 0)
                 want = EPT12_VIOLATION;
-            if (want == EPT12_TRANSLATED && (rwx & 3) == 2)
+            if (want == EPT12_TRANSLATED && (bits[level - 1] & 3) == 2)
                 want = EPT12_MISCONFIGURED;
         }
         assert_int_equal(ept12_walk(eptp(), ngpa, &caps, &t), want);
@@ -423,17 +431,18 @@ static void composition_matches_the_model(void **state)
     static const u32 memory_types[] = {MT_UC, MT_WC, MT_WT, MT_WP, MT_WB};
 
     (void)state;
-    for (u32 i = 0; i < 8 * 3 * 5 * 2 * 2 * 3 * 8 * 3 * 5; i++) {
+    for (u32 i = 0; i < 16 * 3 * 5 * 2 * 2 * 3 * 8 * 3 * 5; i++) {
         u32 n = i, rights12, rights01, level12, level01, max_level, want_level;
         struct ept12_translation t = {0};
-        u64 entry01, leaf = 0, size, want, target, rights;
+        u64 entry01, leaf = 0, size, want, target, rights, allowed;
         u32 level = 0;
         bool done;
 
 #define TAKE(count)                                                                                \
     (n % (count));                                                                                 \
     n /= (count)
-        rights12 = TAKE(8);
+        rights12 = TAKE(16);
+        rights12 = (rights12 & 7) | (rights12 & 8 ? (u32)EPT_EXEC_USER : 0);
         level12 = 1 + TAKE(3);
         t.memory_type = memory_types[n % 5];
         n /= 5;
@@ -450,7 +459,8 @@ static void composition_matches_the_model(void **state)
         target = ept12_address(&t, ngpa);
         entry01 = align_down(target, BIT64(12 + 9 * (level01 - 1))) | rights01 |
                   (u64)memory_types[n % 5] << 3 | (level01 > 1 ? EPT_LARGE : 0);
-        rights = rights12 & rights01 & ~(t.clean ? EPT_WRITE : 0);
+        allowed = rights01 | (rights01 & EPT_EXEC ? EPT_EXEC_USER : 0);
+        rights = rights12 & allowed & ~(t.clean ? EPT_WRITE : 0);
         done = ept_compose(&t, ngpa, entry01, level01, max_level, &leaf, &level);
         assert_int_equal(done, rights != 0);
         if (!done)
