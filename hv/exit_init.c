@@ -97,10 +97,22 @@ bool init_was_kick(struct cpu *cpu)
     return __atomic_exchange_n(&cpu->kicked, false, __ATOMIC_ACQ_REL);
 }
 
+/*
+ * Whether the INIT came before the SIPI: a core that waits for SIPI in VMX non-root operation keeps
+ * it pending, while L1's, outside of VMX operation, is not changed by it.
+ */
+static bool init_is_stale(struct cpu *cpu)
+{
+    bool stale = cpu->sipi_taken && !vmread(GUEST_RIP) && !(vmread(GUEST_CR0) & CR0_PE);
+
+    cpu->sipi_taken = false;
+    return stale;
+}
+
 /* VMX root operation blocks INIT: L1 gets it when it leaves that. */
 void exit_init(struct cpu *cpu)
 {
-    if (init_was_kick(cpu))
+    if (init_was_kick(cpu) || init_is_stale(cpu))
         return;
     if (cpu->nested.vmxon)
         cpu->init_pending = true;
@@ -113,6 +125,7 @@ void exit_sipi(struct cpu *cpu)
     u64 vector = vmread(EXIT_QUALIFICATION) & 0xff;
 
     __atomic_store_n(&cpu->waits_for_sipi, false, __ATOMIC_RELEASE);
+    cpu->sipi_taken = true;
     vmwrite(GUEST_CS_SELECTOR, vector << 8);
     vmwrite(GUEST_CS_BASE, vector << 12);
     vmwrite(GUEST_RIP, 0);
