@@ -140,6 +140,22 @@ GUEST_ALL "hlt", hlt
 GUEST_ALL "invd", invd
 GUEST_ALL "wbinvd", wbinvd
 GUEST_ALL "pause", pause
+GUEST_CODE 64, "pause loop"
+    mov ecx, 200
+.again:
+    pause
+    dec ecx
+    jnz .again
+    vmcall
+END
+GUEST_CODE 64, "load selectors"
+    mov eax, 0x10
+    mov ds, eax
+    xor eax, eax
+    mov es, eax
+    mov fs, eax
+    vmcall
+END
 GUEST_ALL "rdtsc", rdtsc
 GUEST_ALL "rdtscp", rdtscp
 GUEST_ALL2 "rdpmc", {xor ecx, ecx}, rdpmc
@@ -260,6 +276,8 @@ GUEST 64, {"mov cr4, ", cr_register}, mov cr4, %1
 GUEST 64, {"mov cr8, ", cr_register}, mov cr8, %1
 GUEST 64, {"mov ", cr_register, ", cr3"}, mov %1, cr3
 GUEST 64, {"mov ", cr_register, ", cr8"}, mov %1, cr8
+GUEST 64, {"mov dr1, ", cr_register}, mov dr1, %1
+GUEST 64, {"mov ", cr_register, ", dr1"}, mov %1, dr1
 %endmacro
 CR_FORMS rax
 CR_FORMS rcx
@@ -666,6 +684,38 @@ END
 GUEST_CODE 64, "loop"
 .again:
     jmp .again
+END
+GUEST_CODE 64, "signal and loop"
+    mov dword [0x3ff0], 1
+.again:
+    jmp .again
+END
+GUEST_CODE 64, "signal and hlt"
+    mov dword [0x3ff0], 1
+    hlt
+.again:
+    jmp .again
+END
+GUEST_CODE 64, "signal a and wait for b"
+    mov dword [0x3ff0], 1
+.again:
+    pause
+    cmp dword [0x3ff4], 1
+    jne .again
+    vmcall
+END
+GUEST_CODE 64, "signal b and wait for a"
+    mov dword [0x3ff4], 1
+.again:
+    pause
+    cmp dword [0x3ff0], 1
+    jne .again
+    vmcall
+END
+GUEST_CODE 64, "cpuid twice"
+    cpuid
+    cpuid
+    vmcall
 END
 %macro NOPS 1
 GUEST_CODE %1, "nops"

@@ -9,8 +9,6 @@ const char *const guest_mode_names[GUEST_MODES] = {
     "64", "compat", "pae", "32", "flat", "real", "v86", "64user", "32user",
 };
 
-void vm_exit_entry(void);
-
 #define PTE_GUEST     (PTE_P | PTE_W | PTE_U | PTE_A | PTE_D)
 #define APIC_PHYSICAL 0xfee00000ull
 #define EPT_WB        (6ull << EPT_MEMORY_TYPE_SHIFT)
@@ -394,7 +392,11 @@ void guest_code(const char *name)
     memcpy(guest_memory(L2_CODE), code->start, code->length);
 }
 
-void guest_run(bool launch) { exec_code(launch ? "vmlaunch" : "vmresume"); }
+void guest_run(bool launch)
+{
+    row_uses(features_in_use());
+    exec_code(launch ? "vmlaunch" : "vmresume");
+}
 
 void guest_skip(void)
 {
@@ -427,6 +429,7 @@ void edit_apply(const struct edit *edit)
     case EDIT_XOR: vm_write(edit->where, vm_read(edit->where) ^ edit->value); break;
     case EDIT_BEYOND: field_set(edit->where, BIT64(physical_bits)); break;
     case EDIT_BIT: set_bit(arena_page(edit->where), edit->value); break;
+    case EDIT_FLIP: arena_page(edit->where)[edit->value / 8] ^= (u8)(1 << edit->value % 8); break;
     case EDIT_FILL: memset(arena_page(edit->where), (int)edit->value, PAGE_SIZE); break;
     case EDIT_MEMORY: memcpy(guest_memory(edit->where), &value, 4); break;
     case EDIT_REGISTER: exec.gpr[edit->where] = edit->value; break;
@@ -443,6 +446,7 @@ bool controls_offered(void)
         u32 missing = (u32)vm_read(fields[i]) & ~caps->may;
 
         if (missing) {
+            row_uses(features_of(fields[i], missing));
             row_skip(feature_name(fields[i], (u32)__builtin_ctz(missing)));
             return false;
         }

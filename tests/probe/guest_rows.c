@@ -31,9 +31,9 @@ void guest_follow(u32 steps)
     }
 }
 
-/* Under the row's own controls, as an L0's tables may depend on them, but with nothing happening.
+/* Under the VMCS's own controls, as an L0's tables may depend on them, but with nothing happening.
  */
-static void touch_memory(void)
+void guest_touch(void)
 {
     static const struct {
         u32 field;
@@ -82,7 +82,7 @@ static void guest_row_run(const char *group, const struct guest_row *what, enum 
     if (!controls_offered())
         return;
     if (what->flags & TOUCHED)
-        touch_memory();
+        guest_touch();
     guest_code(code);
     if (what->prepare)
         what->prepare();

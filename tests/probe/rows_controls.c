@@ -24,8 +24,9 @@ static void fixed_bit_rows(void)
             if (words[i].field == SECONDARY_VM_EXEC_CONTROL &&
                 !row_needs(FEATURE_SECONDARY_CONTROLS))
                 continue;
+            row_uses(features_of(words[i].field, BIT(bit)));
             if (must != may) {
-                row_skip("a fixed bit");
+                row_skip_with(feature_name(words[i].field, bit));
                 continue;
             }
             guest_setup(GUEST_64, 0);
