@@ -115,6 +115,8 @@ static void run_rows(void)
     rows_mbec();
     rows_apic();
     rows_shadowing();
+    rows_time();
+    rows_untouched();
     if (config.cpus > 1)
         rows_smp();
     rows_fuzz();

@@ -365,7 +365,7 @@ static void pdpte_rows(void)
 {
     char name[32];
 
-    for (u32 index = 0; index < 4; index += 3)
+    for (u32 index = 0; index < 4; index++)
         for (u32 i = 0; i < ARRAY_SIZE(pdpte_bits); i++) {
             format_text(name, sizeof(name), "%lx", pdpte_bits[i]);
             pdpte_row("memory", index, 0, true, pdpte_bits[i], name);
