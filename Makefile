@@ -175,6 +175,13 @@ probe: setup-build setup-emulator setup-tests
 	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/plastron.efi $(B)/probe.efi
 	@tests/probe/run
 
+# docs/conformance.md, from what the last complete run of the probe found; and whether it is complete.
+conformance:
+	@tests/probe/conformance
+
+conformance-check:
+	@tests/probe/conformance --check
+
 system: setup-build setup-emulator setup-guests setup-tests
 	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/plastron.efi
 	@$(MAKE) --no-print-directory -j$$(nproc) B=$(B)/panic HOOK=tests/system/panic_hook.c \
@@ -182,10 +189,10 @@ system: setup-build setup-emulator setup-guests setup-tests
 	@/usr/bin/python3 -m pytest tests/system -n 2 -vv $(PYTEST)
 
 test:
-	@tests/run unit probe system
+	@tests/run unit probe conformance-check system
 
 test-all:
-	@PYTEST=--all tests/run unit probe system
+	@PYTEST=--all tests/run unit probe conformance-check system
 
 # The other compiler builds it all without a warning, too.
 clang: setup-build
@@ -200,6 +207,7 @@ help:
 	@echo "make test-all  the long ones too"
 	@echo "make unit      tests of L0's and the loader's logic on this host, with sanitizers"
 	@echo "make probe     what the VMX that L1 sees does, compared with the bare machine"
+	@echo "make conformance  docs/conformance.md, from the last run of the probe"
 	@echo "make system    Linux and KVM as L1"
 	@echo "make image     $(B)/plastron.img, for a USB stick"
 	@echo "make           $(B)/plastron.efi and the probe; needs 'tools/setup build' once"
@@ -211,7 +219,7 @@ help:
 clean:
 	rm -rf $(B)
 
-.PHONY: all run image unit probe system test test-all clang format help clean
+.PHONY: all run image unit probe conformance conformance-check system test test-all clang format help clean
 .DELETE_ON_ERROR:
 
 -include $(L0_OBJ:.o=.d) $(LOADER_OBJ:.o=.d) $(PROBE_OBJ:.o=.d)
