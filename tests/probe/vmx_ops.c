@@ -66,6 +66,31 @@ static u64 word_bits(enum capability_word word)
     return 0;
 }
 
+static const struct {
+    u32 field;
+    enum capability_word word;
+    const struct control *caps;
+    const char *name;
+} control_words[] = {
+    {PIN_BASED_VM_EXEC_CONTROL, WORD_PIN, &pin_caps, "pin"},
+    {CPU_BASED_VM_EXEC_CONTROL, WORD_PROC, &proc_caps, "proc"},
+    {SECONDARY_VM_EXEC_CONTROL, WORD_PROC2, &proc2_caps, "proc2"},
+    {VM_EXIT_CONTROLS, WORD_EXIT, &exit_caps, "exit"},
+    {VM_ENTRY_CONTROLS, WORD_ENTRY, &entry_caps, "entry"},
+};
+
+/* "fixed": the control can't be 0. */
+static const char *offer(enum feature feature)
+{
+    if (!feature_offered(feature))
+        return "no";
+    for (u32 i = 0; i < ARRAY_SIZE(control_words); i++)
+        if (control_words[i].word == features[feature].word &&
+            control_words[i].caps->must >> features[feature].bit & 1)
+            return "fixed";
+    return "yes";
+}
+
 static void print_msr(u32 msr)
 {
     char name[16];
@@ -88,7 +113,7 @@ void vmx_print_capabilities(void)
         print_msr(msr);
     for (u32 i = 0; i < FEATURE_COUNT; i++) {
         line_clear();
-        say("%s", feature_offered(i) ? "yes" : "no");
+        say("%s", offer(i));
         line_print("feature ", feature_names[i]);
     }
 }
@@ -97,19 +122,6 @@ bool feature_offered(enum feature feature)
 {
     return word_bits(features[feature].word) >> features[feature].bit & 1;
 }
-
-static const struct {
-    u32 field;
-    enum capability_word word;
-    const struct control *caps;
-    const char *name;
-} control_words[] = {
-    {PIN_BASED_VM_EXEC_CONTROL, WORD_PIN, &pin_caps, "pin"},
-    {CPU_BASED_VM_EXEC_CONTROL, WORD_PROC, &proc_caps, "proc"},
-    {SECONDARY_VM_EXEC_CONTROL, WORD_PROC2, &proc2_caps, "proc2"},
-    {VM_EXIT_CONTROLS, WORD_EXIT, &exit_caps, "exit"},
-    {VM_ENTRY_CONTROLS, WORD_ENTRY, &entry_caps, "entry"},
-};
 
 const struct control *control_caps(u32 field)
 {
