@@ -53,7 +53,7 @@ def configurations() -> Iterator[tuple[str, str]]:
 
 
 def wanted_features(whole: Transcript, masked: list[str]) -> dict[str, bool]:
-    offered = {name: on and name not in masked for name, on in whole.features.items()}
+    offered = {name: on == "yes" and name not in masked for name, on in whole.features.items()}
     needs = dependencies(features())
     while True:
         dropped = [name for name, need in needs if offered[name] and not offered[need]]
@@ -63,10 +63,11 @@ def wanted_features(whole: Transcript, masked: list[str]) -> dict[str, bool]:
 
 
 def checks(run: str, whole: Transcript, found: Transcript) -> Iterator[tuple[str, str, str]]:
-    """(name, wanted, found) of everything that the masked run must have printed."""
+    """(name, wanted, found) of everything that the masked run must have printed. A control that may
+    not be 0 without its feature is hidden by being fixed."""
     for name, offered in wanted_features(whole, groups()[run]).items():
         yield (f"mask.{run}.{name}", "offered" if offered else "hidden",
-               "offered" if found.features.get(name) else "hidden")
+               "offered" if found.features.get(name) == "yes" else "hidden")
     for name, row in found.rows.items():
         before = whole.rows.get(name)
         if before is None or row.kind == "skip" or row.same(before):

@@ -42,7 +42,7 @@ class Transcript:
     def __init__(self, text: str) -> None:
         self.rows: dict[str, Row] = {}
         self.msrs: dict[str, str] = {}
-        self.features: dict[str, bool] = {}
+        self.features: dict[str, str] = {}  # "yes", "no", or "fixed": always on
         for line in text.splitlines():
             match = self.LINE.match(line.rstrip("\r"))
             if match:
@@ -52,7 +52,7 @@ class Transcript:
         if kind == "msr":
             self.msrs[name] = text
         elif kind == "feature":
-            self.features[name] = text == "yes"
+            self.features[name] = text
         elif name in self.rows:
             raise ProbeError(f"two rows are named '{name}'")
         else:
