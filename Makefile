@@ -199,7 +199,7 @@ clang: setup-build
 	@$(MAKE) --no-print-directory -j$$(nproc) CC=clang B=$(B)/clang
 
 format: setup-build
-	clang-format -i */*.[ch] tests/*/*.[ch]
+	clang-format -i $(wildcard boot/*.[ch] drivers/*.[ch] hv/*.[ch] include/*.[ch] mm/*.[ch] vmx/*.[ch] tests/*/*.[ch])
 
 help:
 	@echo "make run       set everything up, boot Plastron with Linux and KVM on it, end in L1's shell"
