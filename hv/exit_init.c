@@ -72,6 +72,20 @@ static void init_registers(struct cpu *cpu)
     vmwrite(GUEST_RFLAGS, RFLAGS_FIXED);
 }
 
+static void reset_state(struct cpu *cpu)
+{
+    init_registers(cpu);
+    init_segments();
+    init_control_registers();
+    init_debug_registers();
+    vmcs01_set_cr_masks(false);
+    lapic_init_reset();
+}
+
+/*
+ * A processor that is not the boot processor waits for a SIPI at once: the SIPI may be on its way, and
+ * is lost if it comes earlier. Its state is reset when it has come; until then nobody sees it.
+ */
 void init_reset(struct cpu *cpu)
 {
     bool boot_processor = rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_BSP;
@@ -79,12 +93,8 @@ void init_reset(struct cpu *cpu)
     cpu->init_pending = false;
     cpu->nmi_waiting = false;
     cpu->nmi_pending = 0;
-    init_registers(cpu);
-    init_segments();
-    init_control_registers();
-    init_debug_registers();
-    vmcs01_set_cr_masks(false);
-    lapic_init_reset();
+    if (boot_processor)
+        reset_state(cpu);
     vmwrite(VM_ENTRY_INTR_INFO_FIELD, 0);
     vmwrite(GUEST_INTERRUPTIBILITY_INFO, 0);
     vmwrite(GUEST_PENDING_DBG_EXCEPTIONS, 0);
@@ -126,6 +136,7 @@ void exit_sipi(struct cpu *cpu)
 
     __atomic_store_n(&cpu->waits_for_sipi, false, __ATOMIC_RELEASE);
     cpu->sipi_taken = true;
+    reset_state(cpu);
     vmwrite(GUEST_CS_SELECTOR, vector << 8);
     vmwrite(GUEST_CS_BASE, vector << 12);
     vmwrite(GUEST_RIP, 0);
