@@ -296,7 +296,9 @@ static void write_row(const char *name, u32 msr, u64 value)
 
     if (!row(STATE_OFF, "machine-msr.write %x %s", msr, name))
         return;
-    before = read_msr(msr);
+    exec.gpr[RCX] = msr;
+    exec_code("rdmsr");
+    before = exec.gpr[RDX] << 32 | (u32)exec.gpr[RAX];
     try_msr_write(msr, value);
     written = exec.end == EXEC_RETURNED;
     say(" now ");
