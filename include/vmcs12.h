@@ -10,7 +10,7 @@
 #include "types.h"
 #include "vmcs_fields.h"
 
-#define VMCS12_REVISION 0x504c5302u /* "PLS", version 2 */
+#define VMCS12_REVISION 0x504c5303u /* "PLS", version 3 */
 #define VMCS12_SHADOW   BIT(31)     /* the shadow-VMCS indicator, in the revision's word */
 
 typedef u64 natural_width;
@@ -173,8 +173,9 @@ struct vmcs12 {
     u16 posted_intr_nv;
     u16 guest_intr_status;
     u16 guest_pml_index;
-    u16 padding16;
+    u16 eptp_index;
     u64 pml_address;
+    u64 ve_information_address;
 } __attribute__((packed, aligned(8)));
 
 _Static_assert(sizeof(struct vmcs12) <= PAGE_SIZE, "a vmcs12 fits into its region");

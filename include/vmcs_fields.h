@@ -9,6 +9,7 @@
 #define VMCS12_FIELDS(X)                                                                           \
     X(VIRTUAL_PROCESSOR_ID, 0x0000, virtual_processor_id, VPID)                                    \
     X(POSTED_INTR_NV, 0x0002, posted_intr_nv, POSTED_INTERRUPTS)                                   \
+    X(EPTP_INDEX, 0x0004, eptp_index, EPT_VIOLATION_VE)                                            \
     X(GUEST_ES_SELECTOR, 0x0800, guest_es_selector, ALWAYS)                                        \
     X(GUEST_CS_SELECTOR, 0x0802, guest_cs_selector, ALWAYS)                                        \
     X(GUEST_SS_SELECTOR, 0x0804, guest_ss_selector, ALWAYS)                                        \
@@ -45,6 +46,7 @@
     X(EOI_EXIT_BITMAP3, 0x2022, eoi_exit_bitmap3, VIRTUAL_INTERRUPTS)                              \
     X(VMREAD_BITMAP, 0x2026, vmread_bitmap, VMCS_SHADOWING)                                        \
     X(VMWRITE_BITMAP, 0x2028, vmwrite_bitmap, VMCS_SHADOWING)                                      \
+    X(VE_INFORMATION_ADDRESS, 0x202a, ve_information_address, EPT_VIOLATION_VE)                    \
     X(XSS_EXIT_BITMAP, 0x202c, xss_exit_bitmap, XSAVES)                                            \
     X(TSC_MULTIPLIER, 0x2032, tsc_multiplier, TSC_SCALING)                                         \
     X(GUEST_PHYSICAL_ADDRESS, 0x2400, guest_physical_address, EPT)                                 \

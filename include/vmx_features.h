@@ -52,6 +52,7 @@
     X(VMCS_SHADOWING, "vmcs-shadowing", PROC2, 14)                                                 \
     X(RDSEED_EXITING, "rdseed-exiting", PROC2, 16)                                                 \
     X(PML, "pml", PROC2, 17)                                                                       \
+    X(EPT_VIOLATION_VE, "ept-violation-ve", PROC2, 18)                                             \
     X(XSAVES, "xsaves", PROC2, 20)                                                                 \
     X(MODE_BASED_EXECUTE, "mode-based-execute", PROC2, 22)                                         \
     X(TSC_SCALING, "tsc-scaling", PROC2, 25)                                                       \

@@ -76,6 +76,7 @@ enum ept12_result ept12_walk(u64 eptp12, u64 ngpa, const struct ept12_caps *caps
         entry = phys_read64(pa);
         out->path[out->level - 1].pa = pa;
         out->path[out->level - 1].entry = entry;
+        out->convertible = !(entry & EPT_SUPPRESS_VE);
         if (!(entry & present))
             return EPT12_VIOLATION;
         if (misconfigured(entry, out->level, caps))

@@ -147,6 +147,14 @@ static bool pml_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
            ((proc2 & SECONDARY_EXEC_ENABLE_EPT) && page_address_valid(caps, vmcs12->pml_address));
 }
 
+/* "VM-Execution Control Fields": the virtualization-exception information area. */
+static bool virtualization_exceptions_valid(const struct vmcs12 *vmcs12,
+                                            const struct vmx_caps *caps)
+{
+    return !(vmcs12_secondary(vmcs12) & SECONDARY_EXEC_EPT_VIOLATION_VE) ||
+           page_address_valid(caps, vmcs12->ve_information_address);
+}
+
 /* "VM-Execution Control Fields": a multiplier of 0 is no clock. */
 static bool tsc_scaling_valid(const struct vmcs12 *vmcs12)
 {
@@ -251,9 +259,10 @@ enum vm_instruction_error check_controls(const struct vmcs12 *vmcs12, const stru
     bool valid = execution_words_valid(vmcs12, caps) && bitmaps_valid(vmcs12, caps) &&
                  apic_virtualization_valid(vmcs12, caps) && posted_interrupts_valid(vmcs12, caps) &&
                  nmi_controls_valid(vmcs12) && translation_controls_valid(vmcs12, caps) &&
-                 pml_valid(vmcs12, caps) && tsc_scaling_valid(vmcs12) &&
-                 exit_controls_valid(vmcs12, caps) && entry_controls_valid(vmcs12, caps) &&
-                 event_valid(vmcs12, caps) && tpr_shadow_valid(vmcs12, caps);
+                 pml_valid(vmcs12, caps) && virtualization_exceptions_valid(vmcs12, caps) &&
+                 tsc_scaling_valid(vmcs12) && exit_controls_valid(vmcs12, caps) &&
+                 entry_controls_valid(vmcs12, caps) && event_valid(vmcs12, caps) &&
+                 tpr_shadow_valid(vmcs12, caps);
 
     return valid ? VMXERR_NONE : VMXERR_ENTRY_INVALID_CONTROL_FIELD;
 }

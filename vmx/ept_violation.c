@@ -9,6 +9,7 @@
 #include "../hv/inject.h"
 #include "../hv/l0.h"
 #include "../hv/vmcs.h"
+#include "../mm/phys.h"
 
 /* The exit qualification as EPT12 alone would have given it. SDM vol. 3, "Exit Qualification for
    EPT Violations". */
@@ -47,6 +48,70 @@ static enum ept02_result fill(struct cpu *cpu, u64 key, u64 ngpa, u64 qualificat
     return result;
 }
 
+/* SDM vol. 3, "Virtualization-Exception Information". */
+struct ve_information {
+    u32 reason;
+    u32 busy;
+    u64 qualification;
+    u64 linear_address;
+    u64 physical_address;
+    u16 eptp_index;
+} __attribute__((packed));
+
+#define VE_BUSY 0xffffffffu
+
+/* SDM vol. 3, "Convertible EPT Violations" and "Virtualization-Exception Information". */
+static bool becomes_exception(const struct vmcs12 *vmcs12, const struct ept12_translation *walk)
+{
+    u64 busy = vmcs12->ve_information_address + offsetof(struct ve_information, busy);
+
+    return (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_EPT_VIOLATION_VE) && walk->convertible &&
+           (vmread(GUEST_CR0) & CR0_PE) &&
+           !(vmread(IDT_VECTORING_INFO_FIELD) & INTR_INFO_VALID_MASK) && !phys_read32(busy);
+}
+
+static void save_ve_information(const struct vmcs12 *vmcs12, u64 qualification)
+{
+    const struct ve_information information = {
+        .reason = EXIT_REASON_EPT_VIOLATION,
+        .busy = VE_BUSY,
+        .qualification = qualification,
+        .linear_address = vmread(GUEST_LINEAR_ADDRESS),
+        .physical_address = vmread(GUEST_PHYSICAL_ADDRESS),
+        .eptp_index = vmcs12->eptp_index,
+    };
+
+    phys_write(vmcs12->ve_information_address, &information, sizeof(information));
+}
+
+/* SDM vol. 3, "Delivery of Virtualization Exceptions". */
+static void deliver_ve(struct cpu *cpu, u64 qualification)
+{
+    u32 info = INTR_INFO_VALID_MASK | INTR_TYPE_EXCEPTION | VECTOR_VE;
+
+    if (!(cpu->nested.current->vmcs12->exception_bitmap & BIT(VECTOR_VE))) {
+        inject_fault(VECTOR_VE);
+        return;
+    }
+    if (qualification & EPT_VIOLATION_NMI_UNBLOCKED)
+        info |= INTR_INFO_NMI_UNBLOCKED;
+    l2_exit_event_to_l1(cpu, info, 0);
+}
+
+/* EPT12 does not allow the access. */
+static void violation_of_ept12(struct cpu *cpu, const struct ept12_translation *walk,
+                               u64 qualification)
+{
+    const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
+
+    if (!becomes_exception(vmcs12, walk)) {
+        l2_exit_to_l1(cpu, EXIT_REASON_EPT_VIOLATION, qualification);
+        return;
+    }
+    save_ve_information(vmcs12, qualification);
+    deliver_ve(cpu, qualification);
+}
+
 void l2_ept_violation(struct cpu *cpu)
 {
     const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
@@ -61,7 +126,7 @@ void l2_ept_violation(struct cpu *cpu)
     }
     switch (fill(cpu, key, ngpa, qualification, &walk)) {
     case EPT02_VIOLATION:
-        l2_exit_to_l1(cpu, EXIT_REASON_EPT_VIOLATION, qualification12(qualification, walk.rights));
+        violation_of_ept12(cpu, &walk, qualification12(qualification, walk.rights));
         return;
     case EPT02_MISCONFIGURED: l2_exit_to_l1(cpu, EXIT_REASON_EPT_MISCONFIG, 0); return;
     case EPT02_LOG_FULL:

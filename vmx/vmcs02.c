@@ -115,7 +115,7 @@ static void load_addresses(const struct vmcs12 *vmcs12)
 }
 
 /* Secondary controls whose work L0 does when it fills EPT02 in: vmx/ept_violation.c. */
-#define EMULATED_SECONDARY SECONDARY_EXEC_ENABLE_PML
+#define EMULATED_SECONDARY (SECONDARY_EXEC_ENABLE_PML | SECONDARY_EXEC_EPT_VIOLATION_VE)
 
 /* vmcs02's control words but for the primary one, which changes all the time. */
 static void load_control_words(const struct vmcs12 *vmcs12)

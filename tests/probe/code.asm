@@ -821,6 +821,19 @@ END
 SPARE_FORMS 64, rax, q
 SPARE_FORMS 32, eax, d
 
+GUEST 64, "read idt", mov eax, [0x6000]
+GUEST_CODE 64, "sti, read spare"
+    sti
+    mov eax, [0x20010]
+    vmcall
+END
+GUEST_CODE 64, "mov ss, read spare"
+    mov eax, ss
+    mov ss, eax
+    mov eax, [0x20010]
+    vmcall
+END
+
 ; ---- the APIC page, at 0x1ff000; the offset is in RBX, made by the row
 
 GUEST 64, "apic read", mov eax, [rbx + 0x1ff000]

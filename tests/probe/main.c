@@ -113,6 +113,7 @@ static void run_rows(void)
     rows_ept_ad();
     rows_pml();
     rows_mbec();
+    rows_ve();
     rows_apic();
     rows_shadowing();
     rows_time();

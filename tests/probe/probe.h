@@ -98,6 +98,7 @@ enum arena_page {
     PAGE_SCRATCH,
     PAGE_SCRATCH2,
     PAGE_PML,
+    PAGE_VE,
     PAGE_OTHER_VMXON, /* of the other core */
     PAGE_OTHER_VMCS,
     PAGE_WINDOW_DATA, /* the window's pages lie here, 8 of them */
@@ -542,6 +543,7 @@ void rows_ept(void);
 void rows_ept_ad(void);
 void rows_pml(void);
 void rows_mbec(void);
+void rows_ve(void);
 void rows_apic(void);
 void rows_shadowing(void);
 void rows_machine(void);

@@ -217,6 +217,7 @@ static bool needs_met(const struct vmx_caps *caps, enum feature feature)
     case FEATURE_EPT_1G:
     case FEATURE_EPT_ACCESSED_DIRTY:
     case FEATURE_EPT_ADVANCED_EXIT_INFO: return caps_offer(caps, FEATURE_EPT);
+    case FEATURE_EPT_VIOLATION_VE:
     case FEATURE_MODE_BASED_EXECUTE: return caps_offer(caps, FEATURE_EPT);
     case FEATURE_PML: return caps_offer(caps, FEATURE_EPT_ACCESSED_DIRTY);
     case FEATURE_INVVPID_ADDRESS:
@@ -283,7 +284,7 @@ static void test_skylake(void **state)
     assert_int_equal(caps.entry, 0x0000f3ff000011ff);
     assert_int_equal(caps.true_entry, 0x0000f3ff000011fb);
     assert_int_equal(caps.misc, 0x600401e0);
-    assert_int_equal(caps.proc2 >> 32, 0x02535fff);
+    assert_int_equal(caps.proc2 >> 32, 0x02575fff);
     assert_int_equal(caps.ept_vpid, 0x00000f0106734141);
     assert_int_equal(caps.vmcs_enum, 0x32); /* TSC_MULTIPLIER */
     assert_int_equal(caps.cr4_fixed1, 0x3727ff);

@@ -211,6 +211,10 @@ static const struct row rows[] = {
      BASE_64,
      BAD,
      {VOR(PROC2, SECONDARY_EXEC_ENABLE_PML), CCLR(proc2, (u64)SECONDARY_EXEC_ENABLE_PML << 32)}},
+    /* virtualization exceptions */
+    PAGE_ROWS(ve_information_address, OK, VOR(PROC2, SECONDARY_EXEC_EPT_VIOLATION_VE)),
+    {"#VE information unused", BASE_64, OK, {V(ve_information_address, ~0ull)}},
+    {"#VE without EPT", BASE_PAE_NO_EPT, OK, {VOR(PROC2, SECONDARY_EXEC_EPT_VIOLATION_VE)}},
     /* other secondary controls */
     {"reserved secondary control not activated", BASE_64, OK, {V(PROC2, ~0u), SECONDARY_OFF}},
     {"TSC scaling", BASE_64, OK, {VOR(PROC2, SECONDARY_EXEC_TSC_SCALING)}},

@@ -193,6 +193,28 @@ static void rights_are_the_and_of_all_levels(void **state)
     }
 }
 
+/* Suppress #VE counts in the entry that ends the walk, at each level, present or not. */
+static void the_last_entry_says_what_is_convertible(void **state)
+{
+    (void)state;
+    for (u32 end = 1; end <= 4; end++)
+        for (u32 bits = 0; bits < 16; bits++)
+            for (u32 present = 0; present < 2; present++) {
+                u64 entry = present ? PAGE_GPA | EPT_READ | EPT_LARGE : 0;
+                struct ept12_translation t;
+
+                if (present && end == 4)
+                    continue;
+                build(end, entry);
+                for (u32 level = end; level <= 4; level++)
+                    if (bits >> (level - 1) & 1)
+                        fake_put64(slot(level), fake_get64(slot(level)) | EPT_SUPPRESS_VE);
+                assert_int_equal(ept12_walk(EPTP4, ngpa, &caps, &t),
+                                 present ? EPT12_TRANSLATED : EPT12_VIOLATION);
+                assert_int_equal(t.convertible, !(bits >> (end - 1) & 1));
+            }
+}
+
 static void tables_in_hidden_memory_are_misconfigured(void **state)
 {
     (void)state;
@@ -486,6 +508,7 @@ int main(void)
         cmocka_unit_test_setup(addresses_beyond_the_tables_are_violations, setup),
         cmocka_unit_test_setup(every_entry_matches_the_model, setup),
         cmocka_unit_test_setup(rights_are_the_and_of_all_levels, setup),
+        cmocka_unit_test_setup(the_last_entry_says_what_is_convertible, setup),
         cmocka_unit_test_setup(tables_in_hidden_memory_are_misconfigured, setup),
         cmocka_unit_test_setup(entries_are_read_once_whatever_L1_does, setup),
         cmocka_unit_test_setup(flags_are_set_as_the_SDM_says, setup),
