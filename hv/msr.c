@@ -66,7 +66,7 @@ static bool read_vmx_capability(u32 msr, u64 *value)
         caps->basic,     caps->pin,        caps->proc,       caps->exit,       caps->entry,
         caps->misc,      caps->cr0_fixed0, caps->cr0_fixed1, caps->cr4_fixed0, caps->cr4_fixed1,
         caps->vmcs_enum, caps->proc2,      caps->ept_vpid,   caps->true_pin,   caps->true_proc,
-        caps->true_exit, caps->true_entry,
+        caps->true_exit, caps->true_entry, caps->vmfunc,
     };
     u32 index = msr - MSR_IA32_VMX_BASIC;
 
@@ -76,6 +76,8 @@ static bool read_vmx_capability(u32 msr, u64 *value)
         return false;
     if (msr == MSR_IA32_VMX_EPT_VPID_CAP && !caps_offer(caps, FEATURE_EPT) &&
         !caps_offer(caps, FEATURE_VPID))
+        return false;
+    if (msr == MSR_IA32_VMX_VMFUNC && !caps_offer(caps, FEATURE_VMFUNC))
         return false;
     *value = values[index];
     return true;

@@ -80,6 +80,8 @@ static void read_capabilities(struct vmx_caps *caps)
     caps->cr4_fixed1 = rdmsr(MSR_IA32_VMX_CR4_FIXED1);
     caps->vmcs_enum = rdmsr(MSR_IA32_VMX_VMCS_ENUM);
     caps->ept_vpid = rdmsr(MSR_IA32_VMX_EPT_VPID_CAP);
+    if (caps->proc2 >> 32 & SECONDARY_EXEC_ENABLE_VMFUNC)
+        caps->vmfunc = rdmsr(MSR_IA32_VMX_VMFUNC);
     caps->physical_bits = cpuid(0x80000008, 0).eax & 0xff;
     caps->linear_bits = cpuid(0x80000008, 0).eax >> 8 & 0xff;
     caps->cr3_reserved = ~0ull << caps->physical_bits;

@@ -10,7 +10,7 @@
 #include "types.h"
 #include "vmcs_fields.h"
 
-#define VMCS12_REVISION 0x504c5303u /* "PLS", version 3 */
+#define VMCS12_REVISION 0x504c5304u /* "PLS", version 4 */
 #define VMCS12_SHADOW   BIT(31)     /* the shadow-VMCS indicator, in the revision's word */
 
 typedef u64 natural_width;
@@ -176,6 +176,8 @@ struct vmcs12 {
     u16 eptp_index;
     u64 pml_address;
     u64 ve_information_address;
+    u64 vm_function_control;
+    u64 eptp_list_address;
 } __attribute__((packed, aligned(8)));
 
 _Static_assert(sizeof(struct vmcs12) <= PAGE_SIZE, "a vmcs12 fits into its region");

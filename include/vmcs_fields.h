@@ -39,11 +39,13 @@
     X(VIRTUAL_APIC_PAGE_ADDR, 0x2012, virtual_apic_page_addr, TPR_SHADOW)                          \
     X(APIC_ACCESS_ADDR, 0x2014, apic_access_addr, APIC_ACCESSES)                                   \
     X(POSTED_INTR_DESC_ADDR, 0x2016, posted_intr_desc_addr, POSTED_INTERRUPTS)                     \
+    X(VM_FUNCTION_CONTROL, 0x2018, vm_function_control, VMFUNC)                                    \
     X(EPT_POINTER, 0x201a, ept_pointer, EPT)                                                       \
     X(EOI_EXIT_BITMAP0, 0x201c, eoi_exit_bitmap0, VIRTUAL_INTERRUPTS)                              \
     X(EOI_EXIT_BITMAP1, 0x201e, eoi_exit_bitmap1, VIRTUAL_INTERRUPTS)                              \
     X(EOI_EXIT_BITMAP2, 0x2020, eoi_exit_bitmap2, VIRTUAL_INTERRUPTS)                              \
     X(EOI_EXIT_BITMAP3, 0x2022, eoi_exit_bitmap3, VIRTUAL_INTERRUPTS)                              \
+    X(EPTP_LIST_ADDRESS, 0x2024, eptp_list_address, EPTP_SWITCHING)                                \
     X(VMREAD_BITMAP, 0x2026, vmread_bitmap, VMCS_SHADOWING)                                        \
     X(VMWRITE_BITMAP, 0x2028, vmwrite_bitmap, VMCS_SHADOWING)                                      \
     X(VE_INFORMATION_ADDRESS, 0x202a, ve_information_address, EPT_VIOLATION_VE)                    \

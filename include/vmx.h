@@ -326,6 +326,9 @@ struct vmx_msr_entry {
 #define EPT_SUPPRESS_VE       BIT64(63)
 #define EPT_ADDR              0x000ffffffffff000ull
 
+/* IA32_VMX_VMFUNC and the VM-function controls. */
+#define VMFUNC_EPTP_SWITCHING BIT64(0)
+
 #define INVEPT_SINGLE_CONTEXT            1u
 #define INVEPT_ALL_CONTEXT               2u
 #define INVVPID_INDIVIDUAL_ADDRESS       0u

@@ -49,6 +49,7 @@
     X(PAUSE_LOOP_EXITING, "pause-loop-exiting", PROC2, 10)                                         \
     X(RDRAND_EXITING, "rdrand-exiting", PROC2, 11)                                                 \
     X(INVPCID, "invpcid", PROC2, 12)                                                               \
+    X(VMFUNC, "vmfunc", PROC2, 13)                                                                 \
     X(VMCS_SHADOWING, "vmcs-shadowing", PROC2, 14)                                                 \
     X(RDSEED_EXITING, "rdseed-exiting", PROC2, 16)                                                 \
     X(PML, "pml", PROC2, 17)                                                                       \
@@ -77,7 +78,8 @@
     X(EPT_ACCESSED_DIRTY, "ept-accessed-dirty", EPT_VPID, 21)                                      \
     X(EPT_ADVANCED_EXIT_INFO, "ept-advanced-exit-information", EPT_VPID, 22)                       \
     X(INVVPID_ADDRESS, "invvpid-individual-address", EPT_VPID, 40)                                 \
-    X(INVVPID_RETAIN_GLOBALS, "invvpid-retaining-globals", EPT_VPID, 43)
+    X(INVVPID_RETAIN_GLOBALS, "invvpid-retaining-globals", EPT_VPID, 43)                           \
+    X(EPTP_SWITCHING, "eptp-switching", VMFUNC, 0)
 
 enum feature {
 #define X(id, name, word, bit) FEATURE_##id,

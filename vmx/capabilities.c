@@ -11,7 +11,15 @@
 #define VMX_BASIC_ANY_ERROR_CODE BIT64(56)
 #define CR3_TARGETS_MAX          4u /* as many as struct vmcs12 has */
 
-enum capability_word { WORD_PIN, WORD_PROC, WORD_PROC2, WORD_EXIT, WORD_ENTRY, WORD_EPT_VPID };
+enum capability_word {
+    WORD_PIN,
+    WORD_PROC,
+    WORD_PROC2,
+    WORD_EXIT,
+    WORD_ENTRY,
+    WORD_EPT_VPID,
+    WORD_VMFUNC,
+};
 
 struct feature_bit {
     u8 word; /* enum capability_word */
@@ -47,6 +55,8 @@ static const struct {
     {FEATURE_PML, FEATURE_EPT_ACCESSED_DIRTY},
     {FEATURE_MODE_BASED_EXECUTE, FEATURE_EPT},
     {FEATURE_EPT_VIOLATION_VE, FEATURE_EPT},
+    {FEATURE_EPTP_SWITCHING, FEATURE_VMFUNC},
+    {FEATURE_EPTP_SWITCHING, FEATURE_EPT},
     {FEATURE_INVVPID_ADDRESS, FEATURE_VPID},
     {FEATURE_INVVPID_RETAIN_GLOBALS, FEATURE_VPID},
     {FEATURE_TSC_SCALING, FEATURE_TSC_OFFSETTING},
@@ -82,6 +92,8 @@ static bool hw_has(const struct vmx_caps *hw, enum feature feature)
         return false;
     if (at.word == WORD_EPT_VPID)
         return hw->ept_vpid >> at.bit & 1;
+    if (at.word == WORD_VMFUNC)
+        return hw->vmfunc >> at.bit & 1;
     return hw_controls(hw, at.word) >> (32 + at.bit) & 1;
 }
 
@@ -320,6 +332,7 @@ void capabilities_compute(struct vmx_caps *out, const struct vmx_caps *hw, featu
         .cr4_fixed0 = hw->cr4_fixed0,
         .cr4_fixed1 = hw->cr4_fixed1 & ~HIDDEN_CR4,
         .ept_vpid = offered_ept_vpid(offered),
+        .vmfunc = offered_bits(offered, WORD_VMFUNC),
         .offered = offered,
         .physical_bits = hw->physical_bits,
         .linear_bits = hw->linear_bits,

@@ -20,6 +20,7 @@ struct vmx_caps {
     u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
     u64 vmcs_enum;
     u64 ept_vpid;
+    u64 vmfunc;
     feature_set offered;
     u32 physical_bits;        /* MAXPHYADDR */
     u32 linear_bits;          /* 48 or 57 */

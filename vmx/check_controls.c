@@ -155,6 +155,20 @@ static bool virtualization_exceptions_valid(const struct vmcs12 *vmcs12,
            page_address_valid(caps, vmcs12->ve_information_address);
 }
 
+/* "VM-Execution Control Fields": VM functions, and the list of the one there is. */
+static bool vm_functions_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
+{
+    u32 proc2 = vmcs12_secondary(vmcs12);
+
+    if (!(proc2 & SECONDARY_EXEC_ENABLE_VMFUNC))
+        return true;
+    if (vmcs12->vm_function_control & ~caps->vmfunc)
+        return false;
+    return !(vmcs12->vm_function_control & VMFUNC_EPTP_SWITCHING) ||
+           ((proc2 & SECONDARY_EXEC_ENABLE_EPT) &&
+            page_address_valid(caps, vmcs12->eptp_list_address));
+}
+
 /* "VM-Execution Control Fields": a multiplier of 0 is no clock. */
 static bool tsc_scaling_valid(const struct vmcs12 *vmcs12)
 {
@@ -260,9 +274,9 @@ enum vm_instruction_error check_controls(const struct vmcs12 *vmcs12, const stru
                  apic_virtualization_valid(vmcs12, caps) && posted_interrupts_valid(vmcs12, caps) &&
                  nmi_controls_valid(vmcs12) && translation_controls_valid(vmcs12, caps) &&
                  pml_valid(vmcs12, caps) && virtualization_exceptions_valid(vmcs12, caps) &&
-                 tsc_scaling_valid(vmcs12) && exit_controls_valid(vmcs12, caps) &&
-                 entry_controls_valid(vmcs12, caps) && event_valid(vmcs12, caps) &&
-                 tpr_shadow_valid(vmcs12, caps);
+                 vm_functions_valid(vmcs12, caps) && tsc_scaling_valid(vmcs12) &&
+                 exit_controls_valid(vmcs12, caps) && entry_controls_valid(vmcs12, caps) &&
+                 event_valid(vmcs12, caps) && tpr_shadow_valid(vmcs12, caps);
 
     return valid ? VMXERR_NONE : VMXERR_ENTRY_INVALID_CONTROL_FIELD;
 }

@@ -11,6 +11,7 @@
 #include "shadow12.h"
 #include "shadow_vmcs.h"
 #include "vmcs02.h"
+#include "vmfunc.h"
 #include "../hv/exit.h"
 #include "../hv/hidden.h"
 #include "../hv/inject.h"
@@ -243,6 +244,7 @@ void l2_exit(struct cpu *cpu, u32 reason)
     case EXIT_REASON_VMREAD:
     case EXIT_REASON_VMWRITE: handle_field_access(cpu, basic); break;
     case EXIT_REASON_EPT_VIOLATION: l2_ept_violation(cpu); break;
+    case EXIT_REASON_VMFUNC: l2_vmfunc(cpu); break;
     case EXIT_REASON_EPT_MISCONFIG: panic("EPT02 is misconfigured"); break;
     case EXIT_REASON_INIT:
         if (!init_was_kick(cpu))

@@ -261,6 +261,9 @@ static void prepare(struct cpu *cpu, struct vmcs02 *slot)
         vmwrite(VMREAD_BITMAP, cpu->nested.vmread_bitmap_pa);
         vmwrite(VMWRITE_BITMAP, cpu->nested.vmwrite_bitmap_pa);
     }
+    /* Each function exits, to vmx/vmfunc.c. */
+    if (field_exists(&l0.caps, VM_FUNCTION_CONTROL))
+        vmwrite(VM_FUNCTION_CONTROL, 0);
     slot->prepared = true;
 }
 

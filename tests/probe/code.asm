@@ -197,7 +197,44 @@ GUEST 64, "invlpg rbx", invlpg [rbx + rcx * 4 + 0x10]
 GUEST 32, "invlpg", invlpg [0x3000]
 GUEST 16, "invlpg", invlpg [0x3000]
 GUEST 64, "invlpg gs", invlpg [gs:0x3000]
-GUEST 64, "vmfunc", vmfunc
+GUEST_ALL "vmfunc", vmfunc
+%macro VMFUNC_FORMS 1 ; bits
+GUEST_CODE %1, "vmfunc, read spare"
+    vmfunc
+    mov eax, [0x20010]
+    vmcall
+END
+GUEST_CODE %1, "vmfunc, write spare"
+    vmfunc
+    mov [0x20020], eax
+    vmcall
+END
+%endmacro
+VMFUNC_FORMS 64
+VMFUNC_FORMS 32
+GUEST 64, "vmfunc 66", {db 0x66, 0x0f, 0x01, 0xd4}
+GUEST 64, "vmfunc f3", {db 0xf3, 0x0f, 0x01, 0xd4}
+GUEST 64, "vmfunc lock", {db 0xf0, 0x0f, 0x01, 0xd4}
+GUEST_CODE 64, "sti, vmfunc"
+    sti
+    vmfunc
+    vmcall
+END
+GUEST_CODE 64, "vmfunc to and fro"
+    mov eax, [0x20010]
+    mov r8d, eax
+    xor eax, eax
+    mov ecx, 1
+    vmfunc
+    mov r9d, [0x20010]
+    xor ecx, ecx
+    vmfunc
+    mov r10d, [0x20010]
+    mov ecx, 1
+    vmfunc
+    mov r11d, [0x20010]
+    vmcall
+END
 GUEST 64, "rdrand rax", rdrand rax
 GUEST 64, "rdrand ecx", rdrand ecx
 GUEST 64, "rdrand r13w", rdrand r13w

@@ -114,6 +114,7 @@ static void run_rows(void)
     rows_pml();
     rows_mbec();
     rows_ve();
+    rows_vmfunc();
     rows_apic();
     rows_shadowing();
     rows_time();

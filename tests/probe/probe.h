@@ -99,6 +99,7 @@ enum arena_page {
     PAGE_SCRATCH2,
     PAGE_PML,
     PAGE_VE,
+    PAGE_EPTP_LIST,
     PAGE_OTHER_VMXON, /* of the other core */
     PAGE_OTHER_VMCS,
     PAGE_WINDOW_DATA, /* the window's pages lie here, 8 of them */
@@ -289,7 +290,7 @@ struct control {
 };
 
 extern struct control pin_caps, proc_caps, proc2_caps, exit_caps, entry_caps;
-extern u64 vmx_basic, vmx_misc, ept_vpid_cap;
+extern u64 vmx_basic, vmx_misc, ept_vpid_cap, vmfunc_cap;
 bool vmx_read_capabilities(void);
 void vmx_print_capabilities(void); /* a line for each capability MSR and for each feature */
 extern const char *const feature_names[FEATURE_COUNT];
@@ -544,6 +545,7 @@ void rows_ept_ad(void);
 void rows_pml(void);
 void rows_mbec(void);
 void rows_ve(void);
+void rows_vmfunc(void);
 void rows_apic(void);
 void rows_shadowing(void);
 void rows_machine(void);

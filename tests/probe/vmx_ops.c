@@ -2,9 +2,17 @@
 #include "probe.h"
 
 struct control pin_caps, proc_caps, proc2_caps, exit_caps, entry_caps;
-u64 vmx_basic, vmx_misc, ept_vpid_cap;
+u64 vmx_basic, vmx_misc, ept_vpid_cap, vmfunc_cap;
 
-enum capability_word { WORD_PIN, WORD_PROC, WORD_PROC2, WORD_EXIT, WORD_ENTRY, WORD_EPT_VPID };
+enum capability_word {
+    WORD_PIN,
+    WORD_PROC,
+    WORD_PROC2,
+    WORD_EXIT,
+    WORD_ENTRY,
+    WORD_EPT_VPID,
+    WORD_VMFUNC,
+};
 
 static const struct {
     enum capability_word word;
@@ -50,6 +58,8 @@ bool vmx_read_capabilities(void)
         proc2_caps = read_control(MSR_IA32_VMX_PROCBASED_CTLS2);
     if (proc2_caps.may & (SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_ENABLE_VPID))
         ept_vpid_cap = read_msr(MSR_IA32_VMX_EPT_VPID_CAP);
+    if (proc2_caps.may & SECONDARY_EXEC_ENABLE_VMFUNC)
+        vmfunc_cap = read_msr(MSR_IA32_VMX_VMFUNC);
     return true;
 }
 
@@ -62,6 +72,7 @@ static u64 word_bits(enum capability_word word)
     case WORD_EXIT: return exit_caps.may;
     case WORD_ENTRY: return entry_caps.may;
     case WORD_EPT_VPID: return ept_vpid_cap;
+    case WORD_VMFUNC: return vmfunc_cap;
     }
     return 0;
 }

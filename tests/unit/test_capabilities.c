@@ -22,19 +22,19 @@ static const struct vmx_caps cpus[CPU_COUNT] = {
     [SKYLAKE] = {BOCHS_COMMON, .pin = 0x000000ff00000016, .proc = 0xfff9fffe0401e172,
                  .exit = 0x407fffff00036dff, .entry = 0x0000ffff000011ff, .misc = 0x600401e0,
                  .cr4_fixed1 = 0x3727ff, .proc2 = 0x02577fff00000000,
-                 .ept_vpid = 0x00000f0106734141, .true_pin = 0x000000ff00000016,
+                 .ept_vpid = 0x00000f0106734141, .vmfunc = 1, .true_pin = 0x000000ff00000016,
                  .true_proc = 0xfff9fffe04006172, .true_exit = 0x407fffff00036dfb,
                  .true_entry = 0x0000ffff000011fb},
     [CANNON_LAKE] = {BOCHS_COMMON, .pin = 0x0000007f00000016, .proc = 0xfff9fffe0401e172,
                      .exit = 0x407fffff00036dff, .entry = 0x0000ffff000011ff, .misc = 0x600401e0,
                      .cr4_fixed1 = 0x772fff, .proc2 = 0x02557cff00000000,
-                     .ept_vpid = 0x00000f0106734141, .true_pin = 0x0000007f00000016,
+                     .ept_vpid = 0x00000f0106734141, .vmfunc = 1, .true_pin = 0x0000007f00000016,
                      .true_proc = 0xfff9fffe04006172, .true_exit = 0x407fffff00036dfb,
                      .true_entry = 0x0000ffff000011fb},
     [HASWELL] = {BOCHS_COMMON, .pin = 0x0000007f00000016, .proc = 0xfff9fffe0401e172,
                  .exit = 0x407fffff00036dff, .entry = 0x0000ffff000011ff, .misc = 0x200401e0,
                  .cr4_fixed1 = 0x1727ff, .proc2 = 0x00047fff00000000,
-                 .ept_vpid = 0x00000f0106334141, .true_pin = 0x0000007f00000016,
+                 .ept_vpid = 0x00000f0106334141, .vmfunc = 1, .true_pin = 0x0000007f00000016,
                  .true_proc = 0xfff9fffe04006172, .true_exit = 0x407fffff00036dfb,
                  .true_entry = 0x0000ffff000011fb},
     [IVY_BRIDGE] = {BOCHS_COMMON, .pin = 0x0000007f00000016, .proc = 0xfff9fffe0401e172,
@@ -62,6 +62,7 @@ static const struct vmx_caps cpus[CPU_COUNT] = {
                     .vmcs_enum = ~0ull,
                     .proc2 = 0xffffffff00000000,
                     .ept_vpid = ~0ull,
+                    .vmfunc = ~0ull,
                     .true_pin = 0xffffffff00000000,
                     .true_proc = 0xffffffff00000000,
                     .true_exit = 0xffffffff00000000,
@@ -91,7 +92,7 @@ static const struct vmx_caps cpus[CPU_COUNT] = {
 #define DEFAULT1_EXIT  0x00036dffu
 #define DEFAULT1_ENTRY 0x000011ffu
 
-enum word { PIN, PROC, PROC2, EXIT, ENTRY, EPT_VPID, WORD_COUNT };
+enum word { PIN, PROC, PROC2, EXIT, ENTRY, EPT_VPID, VMFUNC, WORD_COUNT };
 static const struct {
     enum word word;
     u32 bit;
@@ -120,6 +121,7 @@ static u64 may(const struct vmx_caps *caps, enum word word)
         [PIN] = caps->true_pin >> 32,     [PROC] = caps->true_proc >> 32,
         [PROC2] = caps->proc2 >> 32,      [EXIT] = caps->true_exit >> 32,
         [ENTRY] = caps->true_entry >> 32, [EPT_VPID] = caps->ept_vpid,
+        [VMFUNC] = caps->vmfunc,
     };
 
     return values[word];
@@ -186,6 +188,7 @@ static void check_any(const struct vmx_caps *caps, const struct vmx_caps *hw, fe
     assert_int_equal(caps->linear_bits, hw->linear_bits);
     assert_int_equal(caps->cr3_reserved, hw->cr3_reserved);
     assert_int_equal(caps->perf_global_reserved, hw->perf_global_reserved);
+    assert_int_equal(caps->vmfunc & ~known_bits(VMFUNC), 0);
     assert_int_equal((bool)(caps->ept_vpid & EPT_CAP_4_LEVEL), caps_offer(caps, FEATURE_EPT));
     assert_int_equal((bool)(caps->ept_vpid & EPT_CAP_INVEPT), caps_offer(caps, FEATURE_EPT));
     assert_int_equal((bool)(caps->ept_vpid & VPID_CAP_INVVPID), caps_offer(caps, FEATURE_VPID));
@@ -217,6 +220,8 @@ static bool needs_met(const struct vmx_caps *caps, enum feature feature)
     case FEATURE_EPT_1G:
     case FEATURE_EPT_ACCESSED_DIRTY:
     case FEATURE_EPT_ADVANCED_EXIT_INFO: return caps_offer(caps, FEATURE_EPT);
+    case FEATURE_EPTP_SWITCHING:
+        return caps_offer(caps, FEATURE_VMFUNC) && caps_offer(caps, FEATURE_EPT);
     case FEATURE_EPT_VIOLATION_VE:
     case FEATURE_MODE_BASED_EXECUTE: return caps_offer(caps, FEATURE_EPT);
     case FEATURE_PML: return caps_offer(caps, FEATURE_EPT_ACCESSED_DIRTY);
@@ -284,7 +289,8 @@ static void test_skylake(void **state)
     assert_int_equal(caps.entry, 0x0000f3ff000011ff);
     assert_int_equal(caps.true_entry, 0x0000f3ff000011fb);
     assert_int_equal(caps.misc, 0x600401e0);
-    assert_int_equal(caps.proc2 >> 32, 0x02575fff);
+    assert_int_equal(caps.proc2 >> 32, 0x02577fff);
+    assert_int_equal(caps.vmfunc, 1);
     assert_int_equal(caps.ept_vpid, 0x00000f0106734141);
     assert_int_equal(caps.vmcs_enum, 0x32); /* TSC_MULTIPLIER */
     assert_int_equal(caps.cr4_fixed1, 0x3727ff);

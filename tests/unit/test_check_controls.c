@@ -19,6 +19,7 @@ static s32 outcome(const struct vmcs12 *v, const struct vmx_caps *caps)
 #define POSTED        VOR(PIN, PIN_BASED_POSTED_INTR)
 #define ACK           VOR(EXIT, VM_EXIT_ACK_INTR_ON_EXIT)
 #define SHADOWING     VOR(PROC2, SECONDARY_EXEC_SHADOW_VMCS)
+#define FUNCTIONS     VOR(PROC2, SECONDARY_EXEC_ENABLE_VMFUNC)
 #define SECONDARY_OFF VCLR(PROC, CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
 
 /* A page address behind a control: rows for each way it can be. */
@@ -215,6 +216,22 @@ static const struct row rows[] = {
     PAGE_ROWS(ve_information_address, OK, VOR(PROC2, SECONDARY_EXEC_EPT_VIOLATION_VE)),
     {"#VE information unused", BASE_64, OK, {V(ve_information_address, ~0ull)}},
     {"#VE without EPT", BASE_PAE_NO_EPT, OK, {VOR(PROC2, SECONDARY_EXEC_EPT_VIOLATION_VE)}},
+    /* VM functions */
+    {"VM functions", BASE_64, OK, {FUNCTIONS}},
+    {"EPTP switching without EPT", BASE_PAE_NO_EPT, BAD, {FUNCTIONS, V(vm_function_control, 1)}},
+    {"no function without EPT", BASE_PAE_NO_EPT, OK, {FUNCTIONS}},
+    {"VM function 1", BASE_64, BAD, {FUNCTIONS, V(vm_function_control, 2)}},
+    {"VM function 63", BASE_64, BAD, {FUNCTIONS, V(vm_function_control, BIT64(63))}},
+    {"VM functions unused",
+     BASE_64,
+     OK,
+     {V(vm_function_control, ~0ull), V(eptp_list_address, ~0ull)}},
+    {"EPTP switching not offered",
+     BASE_64,
+     BAD,
+     {FUNCTIONS, V(vm_function_control, 1), CCLR(vmfunc, 1)}},
+    {"EPTP list unused", BASE_64, OK, {FUNCTIONS, V(eptp_list_address, ~0ull)}},
+    PAGE_ROWS(eptp_list_address, OK, FUNCTIONS, V(vm_function_control, 1)),
     /* other secondary controls */
     {"reserved secondary control not activated", BASE_64, OK, {V(PROC2, ~0u), SECONDARY_OFF}},
     {"TSC scaling", BASE_64, OK, {VOR(PROC2, SECONDARY_EXEC_TSC_SCALING)}},
