@@ -72,6 +72,7 @@
     X(ENTRY_LOAD_PAT, "entry-load-pat", ENTRY, 14)                                                 \
     X(ENTRY_LOAD_EFER, "entry-load-efer", ENTRY, 15)                                               \
     X(EPT_EXECUTE_ONLY, "ept-execute-only", EPT_VPID, 0)                                           \
+    X(EPT_5_LEVEL, "ept-5-level", EPT_VPID, 7)                                                     \
     X(EPT_UC, "ept-uncacheable", EPT_VPID, 8)                                                      \
     X(EPT_2M, "ept-2m-pages", EPT_VPID, 16)                                                        \
     X(EPT_1G, "ept-1g-pages", EPT_VPID, 17)                                                        \

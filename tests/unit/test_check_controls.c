@@ -183,6 +183,7 @@ static const struct row rows[] = {
      BASE_64,
      OK,
      {V(ept_pointer, 0x4026), COR(ept_vpid, EPT_CAP_5_LEVEL)}},
+    {"EPTP walk of 4, 5 offered", BASE_64, OK, {COR(ept_vpid, EPT_CAP_5_LEVEL)}},
     {"EPTP walk of 6", BASE_64, BAD, {V(ept_pointer, 0x402e), COR(ept_vpid, EPT_CAP_5_LEVEL)}},
     {"EPTP A/D", BASE_64, OK, {VOR(ept_pointer, EPTP_AD)}},
     {"EPTP A/D not offered", BASE_64, BAD, {VOR(ept_pointer, EPTP_AD), CCLR(ept_vpid, EPT_CAP_AD)}},
