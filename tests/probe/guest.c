@@ -392,9 +392,35 @@ void guest_code(const char *name)
     memcpy(guest_memory(L2_CODE), code->start, code->length);
 }
 
+static bool any_entry(u32 page, u64 bits, u64 value)
+{
+    const u64 *entries = (const u64 *)arena_page(page);
+
+    for (u32 i = 0; i < 512; i++)
+        if ((entries[i] & bits) == value)
+            return true;
+    return false;
+}
+
+/* What the EPT in use has that a processor need not have. */
+static feature_set ept_features(void)
+{
+    feature_set found = 0;
+
+    if (!(vm_read(EPT_POINTER) & 7))
+        found |= FEATURE_BIT(FEATURE_EPT_UC);
+    if (any_entry(PAGE_EPT_PT, EPT_RWX, EPT_EXEC))
+        found |= FEATURE_BIT(FEATURE_EPT_EXECUTE_ONLY);
+    if (any_entry(PAGE_EPT_PD, PTE_PS | EPT_READ, PTE_PS | EPT_READ))
+        found |= FEATURE_BIT(FEATURE_EPT_2M);
+    if (any_entry(PAGE_EPT_PDPT, PTE_PS | EPT_READ, PTE_PS | EPT_READ))
+        found |= FEATURE_BIT(FEATURE_EPT_1G);
+    return found;
+}
+
 void guest_run(bool launch)
 {
-    row_uses(features_in_use());
+    row_uses(features_in_use() | (has_ept() ? ept_features() : 0));
     exec_code(launch ? "vmlaunch" : "vmresume");
 }
 

@@ -666,6 +666,10 @@ static void invalidation_row(const char *code, enum feature needs, const struct 
     if (!row(state, "%s.%s%s", code, what->name, state == STATE_ROOT ? ".no-current" : "") ||
         !row_needs(needs))
         return;
+    if (needs == FEATURE_VPID && what->type == INVVPID_INDIVIDUAL_ADDRESS)
+        row_uses(FEATURE_BIT(FEATURE_INVVPID_ADDRESS));
+    if (needs == FEATURE_VPID && what->type == INVVPID_SINGLE_RETAINING_GLOBALS)
+        row_uses(FEATURE_BIT(FEATURE_INVVPID_RETAIN_GLOBALS));
     memcpy(arena_page(PAGE_SCRATCH), operand, sizeof(operand));
     exec.gpr[RAX] = what->type;
     exec.gpr[RCX] = arena_address(PAGE_SCRATCH);
