@@ -111,7 +111,7 @@ void slots_clear(struct cpu *cpu, u64 vmcs12_pa)
 
 void slots_release(struct cpu *cpu, u64 vmcs12_pa)
 {
-    struct vmcs02 *slot = find(cpu, vmcs12_pa);
+    struct vmcs02 *slot = vmcs12_pa == NO_ADDRESS ? NULL : find(cpu, vmcs12_pa);
 
     if (slot && slot != cpu->nested.current)
         write_back(cpu, slot);
