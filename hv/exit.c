@@ -8,6 +8,7 @@
 #include "log.h"
 #include "panic.h"
 #include "vmcs.h"
+#include "vmcs01.h"
 #include "../vmx/instructions.h"
 #include "../vmx/l2.h"
 
@@ -110,6 +111,8 @@ u64 exit_handle(struct cpu *cpu)
         l2_exit(cpu, reason);
     } else {
         cpu->launched01 = true;
+        if (__builtin_expect(cpu->loads_cet, 0))
+            vmcs01_load_cet(cpu, false);
         handle_l1(cpu, reason);
     }
     return prepare_resume(cpu);

@@ -70,7 +70,17 @@ static bool read_vmx_capability(u32 msr, u64 *value)
     };
     u32 index = msr - MSR_IA32_VMX_BASIC;
 
-    if (!l0.boot.config.nested || index >= ARRAY_SIZE(values))
+    if (!l0.boot.config.nested)
+        return false;
+    if (msr == MSR_IA32_VMX_PROCBASED_CTLS3) {
+        *value = caps->proc3;
+        return caps_offer(caps, FEATURE_TERTIARY_CONTROLS);
+    }
+    if (msr == MSR_IA32_VMX_EXIT_CTLS2) {
+        *value = caps->exit2;
+        return caps_offer(caps, FEATURE_SECONDARY_EXIT_CONTROLS);
+    }
+    if (index >= ARRAY_SIZE(values))
         return false;
     if (msr == MSR_IA32_VMX_PROCBASED_CTLS2 && !caps_offer(caps, FEATURE_SECONDARY_CONTROLS))
         return false;

@@ -58,6 +58,16 @@ static u64 perf_global_reserved(void)
     return ~((BIT64(general) - 1) | (BIT64(fixed) - 1) << 32);
 }
 
+/* IA32_SPEC_CTRL has the bits of the features that CPUID lists. SDM vol. 4, table 2-2. */
+static u64 spec_ctrl_reserved(void)
+{
+    u32 edx = cpuid(7, 0).edx, more = cpuid(7, 0).eax >= 2 ? cpuid(7, 2).edx : 0;
+    u64 known = (edx >> 26 & 1) | (edx >> 27 & 1) << 1 | (edx >> 31) << 2 | (more & 1) << 7;
+
+    known |= (more >> 1 & 1) * 0x18u | (more >> 2 & 1) * 0x60u;
+    return ~(known | (more >> 3 & 1) << 8 | (more >> 4 & 1) << 10);
+}
+
 #define LEAF7_1_EAX_LAM BIT(26)
 
 static void read_capabilities(struct vmx_caps *caps)
@@ -73,6 +83,10 @@ static void read_capabilities(struct vmx_caps *caps)
     caps->true_exit = rdmsr(MSR_IA32_VMX_TRUE_EXIT_CTLS);
     caps->true_entry = rdmsr(MSR_IA32_VMX_TRUE_ENTRY_CTLS);
     caps->proc2 = rdmsr(MSR_IA32_VMX_PROCBASED_CTLS2);
+    if (caps->proc >> 32 & CPU_BASED_ACTIVATE_TERTIARY_CONTROLS)
+        caps->proc3 = rdmsr(MSR_IA32_VMX_PROCBASED_CTLS3);
+    if (caps->exit >> 32 & VM_EXIT_ACTIVATE_SECONDARY)
+        caps->exit2 = rdmsr(MSR_IA32_VMX_EXIT_CTLS2);
     caps->misc = rdmsr(MSR_IA32_VMX_MISC);
     caps->cr0_fixed0 = rdmsr(MSR_IA32_VMX_CR0_FIXED0);
     caps->cr0_fixed1 = rdmsr(MSR_IA32_VMX_CR0_FIXED1);
@@ -88,6 +102,7 @@ static void read_capabilities(struct vmx_caps *caps)
     if (cpuid(7, 1).eax & LEAF7_1_EAX_LAM)
         caps->cr3_reserved &= ~(CR3_LAM_U48 | CR3_LAM_U57);
     caps->perf_global_reserved = perf_global_reserved();
+    caps->spec_ctrl_reserved = spec_ctrl_reserved();
 }
 
 static bool may_be_one(u64 capability, u32 bit) { return (u32)(capability >> 32) & bit; }

@@ -144,6 +144,12 @@ static void init_controls(void)
     }
 }
 
+void vmcs01_load_cet(struct cpu *cpu, bool load)
+{
+    cpu->loads_cet = load;
+    vmcs_change(VM_ENTRY_CONTROLS, VM_ENTRY_LOAD_CET_STATE, load ? VM_ENTRY_LOAD_CET_STATE : 0);
+}
+
 void vmcs01_flush_translations(void)
 {
     if (l0.has_vpid)

@@ -23,6 +23,10 @@ void vmcs_init_host(struct cpu *cpu);
 /* All segment registers of the guest, but for the descriptor tables. */
 void vmcs01_write_segments(const struct segment segment[SEG_COUNT]);
 
+/* Whether the next entry of L1 loads its CET state from vmcs01. It may do so once: later SSP may
+   have a value that an entry refuses. */
+void vmcs01_load_cet(struct cpu *cpu, bool load);
+
 /* L1's own cached translations go, as at a change of its CR3. */
 void vmcs01_flush_translations(void);
 

@@ -1,7 +1,7 @@
 /*
  * VMCS fields, SDM vol. 3 appendix B: X(NAME, encoding, member of struct vmcs12, what it exists
- * with). The last column is a feature of vmx_features.h, or ALWAYS, PAT or EFER (either of save and
- * load): a field exists for L1 only when that is offered.
+ * with). The last column is a feature of vmx_features.h, or ALWAYS, or PAT, EFER, BNDCFGS, UINV
+ * (either of the two controls): a field exists for L1 only when that is offered.
  */
 #ifndef PLASTRON_VMCS_FIELDS_H
 #define PLASTRON_VMCS_FIELDS_H
@@ -20,6 +20,7 @@
     X(GUEST_TR_SELECTOR, 0x080e, guest_tr_selector, ALWAYS)                                        \
     X(GUEST_INTR_STATUS, 0x0810, guest_intr_status, VIRTUAL_INTERRUPTS)                            \
     X(GUEST_PML_INDEX, 0x0812, guest_pml_index, PML)                                               \
+    X(GUEST_UINV, 0x0814, guest_uinv, UINV)                                                        \
     X(HOST_ES_SELECTOR, 0x0c00, host_es_selector, ALWAYS)                                          \
     X(HOST_CS_SELECTOR, 0x0c02, host_cs_selector, ALWAYS)                                          \
     X(HOST_SS_SELECTOR, 0x0c04, host_ss_selector, ALWAYS)                                          \
@@ -51,6 +52,10 @@
     X(VE_INFORMATION_ADDRESS, 0x202a, ve_information_address, EPT_VIOLATION_VE)                    \
     X(XSS_EXIT_BITMAP, 0x202c, xss_exit_bitmap, XSAVES)                                            \
     X(TSC_MULTIPLIER, 0x2032, tsc_multiplier, TSC_SCALING)                                         \
+    X(TERTIARY_VM_EXEC_CONTROL, 0x2034, tertiary_vm_exec_control, TERTIARY_CONTROLS)               \
+    X(SECONDARY_VM_EXIT_CONTROLS, 0x2044, secondary_vm_exit_controls, SECONDARY_EXIT_CONTROLS)     \
+    X(IA32_SPEC_CTRL_MASK, 0x204a, ia32_spec_ctrl_mask, SPEC_CTRL_VIRTUALIZATION)                  \
+    X(IA32_SPEC_CTRL_SHADOW, 0x204c, ia32_spec_ctrl_shadow, SPEC_CTRL_VIRTUALIZATION)              \
     X(GUEST_PHYSICAL_ADDRESS, 0x2400, guest_physical_address, EPT)                                 \
     X(VMCS_LINK_POINTER, 0x2800, vmcs_link_pointer, ALWAYS)                                        \
     X(GUEST_IA32_DEBUGCTL, 0x2802, guest_ia32_debugctl, ALWAYS)                                    \
@@ -61,9 +66,13 @@
     X(GUEST_PDPTR1, 0x280c, guest_pdptr1, EPT)                                                     \
     X(GUEST_PDPTR2, 0x280e, guest_pdptr2, EPT)                                                     \
     X(GUEST_PDPTR3, 0x2810, guest_pdptr3, EPT)                                                     \
+    X(GUEST_IA32_BNDCFGS, 0x2812, guest_ia32_bndcfgs, BNDCFGS)                                     \
+    X(GUEST_IA32_PKRS, 0x2818, guest_ia32_pkrs, ENTRY_LOAD_PKRS)                                   \
     X(HOST_IA32_PAT, 0x2c00, host_ia32_pat, EXIT_LOAD_PAT)                                         \
     X(HOST_IA32_EFER, 0x2c02, host_ia32_efer, EXIT_LOAD_EFER)                                      \
     X(HOST_IA32_PERF_GLOBAL_CTRL, 0x2c04, host_ia32_perf_global_ctrl, EXIT_LOAD_PERF_GLOBAL)       \
+    X(HOST_IA32_PKRS, 0x2c06, host_ia32_pkrs, EXIT_LOAD_PKRS)                                      \
+    X(HOST_IA32_SPEC_CTRL, 0x2c1a, host_ia32_spec_ctrl, EXIT_LOAD_SPEC_CTRL)                       \
     X(PIN_BASED_VM_EXEC_CONTROL, 0x4000, pin_based_vm_exec_control, ALWAYS)                        \
     X(CPU_BASED_VM_EXEC_CONTROL, 0x4002, cpu_based_vm_exec_control, ALWAYS)                        \
     X(EXCEPTION_BITMAP, 0x4004, exception_bitmap, ALWAYS)                                          \
@@ -148,6 +157,9 @@
     X(GUEST_PENDING_DBG_EXCEPTIONS, 0x6822, guest_pending_dbg_exceptions, ALWAYS)                  \
     X(GUEST_SYSENTER_ESP, 0x6824, guest_sysenter_esp, ALWAYS)                                      \
     X(GUEST_SYSENTER_EIP, 0x6826, guest_sysenter_eip, ALWAYS)                                      \
+    X(GUEST_IA32_S_CET, 0x6828, guest_ia32_s_cet, ENTRY_LOAD_CET)                                  \
+    X(GUEST_SSP, 0x682a, guest_ssp, ENTRY_LOAD_CET)                                                \
+    X(GUEST_INTR_SSP_TABLE, 0x682c, guest_intr_ssp_table, ENTRY_LOAD_CET)                          \
     X(HOST_CR0, 0x6c00, host_cr0, ALWAYS)                                                          \
     X(HOST_CR3, 0x6c02, host_cr3, ALWAYS)                                                          \
     X(HOST_CR4, 0x6c04, host_cr4, ALWAYS)                                                          \
@@ -159,7 +171,10 @@
     X(HOST_IA32_SYSENTER_ESP, 0x6c10, host_ia32_sysenter_esp, ALWAYS)                              \
     X(HOST_IA32_SYSENTER_EIP, 0x6c12, host_ia32_sysenter_eip, ALWAYS)                              \
     X(HOST_RSP, 0x6c14, host_rsp, ALWAYS)                                                          \
-    X(HOST_RIP, 0x6c16, host_rip, ALWAYS)
+    X(HOST_RIP, 0x6c16, host_rip, ALWAYS)                                                          \
+    X(HOST_IA32_S_CET, 0x6c18, host_ia32_s_cet, EXIT_LOAD_CET)                                     \
+    X(HOST_SSP, 0x6c1a, host_ssp, EXIT_LOAD_CET)                                                   \
+    X(HOST_INTR_SSP_TABLE, 0x6c1c, host_intr_ssp_table, EXIT_LOAD_CET)
 
 /* Fields that L0 uses in its own VMCSs and never offers to L1. */
 #define VMCS_L0_FIELDS(X) X(PCONFIG_EXITING_BITMAP, 0x203e)

@@ -68,6 +68,9 @@
 #define SECONDARY_EXEC_PCONFIG                  BIT(27)
 #define SECONDARY_EXEC_ENCLV_EXITING            BIT(28)
 
+/* Tertiary processor-based VM-execution controls. */
+#define TERTIARY_EXEC_SPEC_CTRL_VIRTUALIZATION BIT64(7)
+
 /* VM-exit controls. */
 #define VM_EXIT_SAVE_DEBUG_CONTROLS   BIT(2)
 #define VM_EXIT_HOST_ADDR_SPACE_SIZE  BIT(9)
@@ -79,6 +82,14 @@
 #define VM_EXIT_LOAD_IA32_EFER        BIT(21)
 #define VM_EXIT_SAVE_PREEMPTION_TIMER BIT(22)
 #define VM_EXIT_CLEAR_BNDCFGS         BIT(23)
+#define VM_EXIT_CLEAR_UINV            BIT(27)
+#define VM_EXIT_LOAD_CET_STATE        BIT(28)
+#define VM_EXIT_LOAD_IA32_PKRS        BIT(29)
+#define VM_EXIT_SAVE_PERF_GLOBAL_CTRL BIT(30)
+#define VM_EXIT_ACTIVATE_SECONDARY    BIT(31)
+
+/* Secondary VM-exit controls. */
+#define VM_EXIT2_LOAD_IA32_SPEC_CTRL BIT64(2)
 
 /* VM-entry controls. */
 #define VM_ENTRY_LOAD_DEBUG_CONTROLS   BIT(2)
@@ -89,6 +100,9 @@
 #define VM_ENTRY_LOAD_IA32_PAT         BIT(14)
 #define VM_ENTRY_LOAD_IA32_EFER        BIT(15)
 #define VM_ENTRY_LOAD_BNDCFGS          BIT(16)
+#define VM_ENTRY_LOAD_UINV             BIT(19)
+#define VM_ENTRY_LOAD_CET_STATE        BIT(20)
+#define VM_ENTRY_LOAD_IA32_PKRS        BIT(22)
 
 /* Exit reasons, SDM vol. 3 appendix C. X(identifier, number) */
 #define VMX_EXIT_REASONS(X)                                                                        \

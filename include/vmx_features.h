@@ -24,6 +24,7 @@
     X(RDTSC_EXITING, "rdtsc-exiting", PROC, 12)                                                    \
     X(CR3_LOAD_EXITING, "cr3-load-exiting", PROC, 15)                                              \
     X(CR3_STORE_EXITING, "cr3-store-exiting", PROC, 16)                                            \
+    X(TERTIARY_CONTROLS, "tertiary-controls", PROC, 17)                                            \
     X(CR8_LOAD_EXITING, "cr8-load-exiting", PROC, 19)                                              \
     X(CR8_STORE_EXITING, "cr8-store-exiting", PROC, 20)                                            \
     X(TPR_SHADOW, "tpr-shadow", PROC, 21)                                                          \
@@ -57,6 +58,8 @@
     X(XSAVES, "xsaves", PROC2, 20)                                                                 \
     X(MODE_BASED_EXECUTE, "mode-based-execute", PROC2, 22)                                         \
     X(TSC_SCALING, "tsc-scaling", PROC2, 25)                                                       \
+    X(USER_WAIT, "user-wait-and-pause", PROC2, 26)                                                 \
+    X(SPEC_CTRL_VIRTUALIZATION, "spec-ctrl-virtualization", PROC3, 7)                              \
     X(SAVE_DEBUG_CONTROLS, "save-debug-controls", EXIT, 2)                                         \
     X(HOST_64BIT, "host-address-space-size", EXIT, 9)                                              \
     X(EXIT_LOAD_PERF_GLOBAL, "exit-load-perf-global-ctrl", EXIT, 12)                               \
@@ -66,11 +69,22 @@
     X(SAVE_EFER, "save-efer", EXIT, 20)                                                            \
     X(EXIT_LOAD_EFER, "exit-load-efer", EXIT, 21)                                                  \
     X(SAVE_PREEMPTION_TIMER, "save-preemption-timer", EXIT, 22)                                    \
+    X(CLEAR_BNDCFGS, "clear-bndcfgs", EXIT, 23)                                                    \
+    X(CLEAR_UINV, "clear-uinv", EXIT, 27)                                                          \
+    X(EXIT_LOAD_CET, "exit-load-cet-state", EXIT, 28)                                              \
+    X(EXIT_LOAD_PKRS, "exit-load-pkrs", EXIT, 29)                                                  \
+    X(SAVE_PERF_GLOBAL, "save-perf-global-ctrl", EXIT, 30)                                         \
+    X(SECONDARY_EXIT_CONTROLS, "secondary-exit-controls", EXIT, 31)                                \
+    X(EXIT_LOAD_SPEC_CTRL, "exit-load-spec-ctrl", EXIT2, 2)                                        \
     X(ENTRY_LOAD_DEBUG_CONTROLS, "load-debug-controls", ENTRY, 2)                                  \
     X(GUEST_64BIT, "ia32e-mode-guest", ENTRY, 9)                                                   \
     X(ENTRY_LOAD_PERF_GLOBAL, "entry-load-perf-global-ctrl", ENTRY, 13)                            \
     X(ENTRY_LOAD_PAT, "entry-load-pat", ENTRY, 14)                                                 \
     X(ENTRY_LOAD_EFER, "entry-load-efer", ENTRY, 15)                                               \
+    X(ENTRY_LOAD_BNDCFGS, "entry-load-bndcfgs", ENTRY, 16)                                         \
+    X(ENTRY_LOAD_UINV, "entry-load-uinv", ENTRY, 19)                                               \
+    X(ENTRY_LOAD_CET, "entry-load-cet-state", ENTRY, 20)                                           \
+    X(ENTRY_LOAD_PKRS, "entry-load-pkrs", ENTRY, 22)                                               \
     X(EPT_EXECUTE_ONLY, "ept-execute-only", EPT_VPID, 0)                                           \
     X(EPT_5_LEVEL, "ept-5-level", EPT_VPID, 7)                                                     \
     X(EPT_UC, "ept-uncacheable", EPT_VPID, 8)                                                      \

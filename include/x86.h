@@ -108,6 +108,7 @@
 #define FEATURE_CONTROL_VMXON_ENABLED     BIT64(2)
 #define MSR_MEMORY_CTRL                   0x33
 #define MEMORY_CTRL_UC_LOCK_DISABLE       BIT64(28)
+#define MSR_IA32_SPEC_CTRL                0x48
 #define MSR_IA32_BIOS_UPDT_TRIG           0x79
 #define MSR_IA32_BIOS_SIGN_ID             0x8b
 #define MSR_IA32_SMM_MONITOR_CTL          0x9b
@@ -166,11 +167,21 @@
 #define MSR_IA32_VMX_EXIT_CTLS2           0x493
 #define MSR_IA32_RTIT_OUTPUT_BASE         0x560
 #define MSR_IA32_RTIT_ADDR3_B             0x587
+#define MSR_IA32_S_CET                    0x6a2
+#define CET_RESERVED                      0x3c0ull
+#define CET_SUPPRESS                      BIT64(10)
+#define CET_TRACKER                       BIT64(11)
+#define MSR_IA32_INTERRUPT_SSP_TABLE      0x6a8
+#define MSR_IA32_PKRS                     0x6e1
 #define MSR_X2APIC_FIRST                  0x800
 #define MSR_X2APIC_LAST                   0x8ff
 #define MSR_IA32_TME_CAPABILITY           0x981
 #define MSR_IA32_TME_ACTIVATE             0x982
+#define MSR_IA32_UINTR_MISC               0x988
+#define UINTR_MISC_UINV_SHIFT             32
+#define UINTR_MISC_UINV                   (0xffull << 32)
 #define MSR_IA32_BNDCFGS                  0xd90
+#define BNDCFGS_RESERVED                  0xffcull
 #define MSR_IA32_XSS                      0xda0
 #define MSR_IA32_HW_FEEDBACK_PTR          0x17d0
 #define MSR_IA32_HW_FEEDBACK_CONFIG       0x17d1

@@ -15,7 +15,9 @@ enum capability_word {
     WORD_PIN,
     WORD_PROC,
     WORD_PROC2,
+    WORD_PROC3,
     WORD_EXIT,
+    WORD_EXIT2,
     WORD_ENTRY,
     WORD_EPT_VPID,
     WORD_VMFUNC,
@@ -81,6 +83,15 @@ static u64 hw_controls(const struct vmx_caps *hw, enum capability_word word)
     }
 }
 
+/* The features of a word that exist only with the one that activates it. */
+static const struct {
+    u8 word, activation;
+} activations[] = {
+    {WORD_PROC2, FEATURE_SECONDARY_CONTROLS},
+    {WORD_PROC3, FEATURE_TERTIARY_CONTROLS},
+    {WORD_EXIT2, FEATURE_SECONDARY_EXIT_CONTROLS},
+};
+
 static bool hw_has(const struct vmx_caps *hw, enum feature feature)
 {
     struct feature_bit at = feature_bits[feature];
@@ -91,24 +102,34 @@ static bool hw_has(const struct vmx_caps *hw, enum feature feature)
     /* By this alone L0 tells fetches from user-mode addresses from the others. */
     if (feature == FEATURE_MODE_BASED_EXECUTE && !(hw->ept_vpid & EPT_CAP_ADVANCED_EXIT_INFO))
         return false;
-    if (at.word == WORD_EPT_VPID)
-        return hw->ept_vpid >> at.bit & 1;
-    if (at.word == WORD_VMFUNC)
-        return hw->vmfunc >> at.bit & 1;
+    switch (at.word) {
+    case WORD_EPT_VPID: return hw->ept_vpid >> at.bit & 1;
+    case WORD_VMFUNC: return hw->vmfunc >> at.bit & 1;
+    case WORD_PROC3: return hw->proc3 >> at.bit & 1;
+    case WORD_EXIT2: return hw->exit2 >> at.bit & 1;
+    }
     return hw_controls(hw, at.word) >> (32 + at.bit) & 1;
 }
 
-/* Drops what needs something that is not offered, until nothing changes any more. */
+static feature_set features_of_word(enum capability_word word)
+{
+    feature_set features = 0;
+
+    for (u32 i = 0; i < FEATURE_COUNT; i++)
+        if (feature_bits[i].word == word)
+            features |= FEATURE_BIT(i);
+    return features;
+}
+
+/* Drops what needs something that is not offered, until nothing changes any more; and what
+   activates a word of which nothing is left, but for the secondary controls. */
 static feature_set drop_unmet(feature_set offered)
 {
     feature_set before;
 
-    if (!(offered >> FEATURE_SECONDARY_CONTROLS & 1)) {
-        for (u32 i = 0; i < FEATURE_COUNT; i++) {
-            if (feature_bits[i].word == WORD_PROC2)
-                offered &= ~FEATURE_BIT(i);
-        }
-    }
+    for (u32 i = 0; i < ARRAY_SIZE(activations); i++)
+        if (!(offered >> activations[i].activation & 1))
+            offered &= ~features_of_word(activations[i].word);
     do {
         before = offered;
         for (u32 i = 0; i < ARRAY_SIZE(dependencies); i++) {
@@ -116,6 +137,9 @@ static feature_set drop_unmet(feature_set offered)
                 offered &= ~FEATURE_BIT(dependencies[i].feature);
         }
     } while (offered != before);
+    for (u32 i = 1; i < ARRAY_SIZE(activations); i++)
+        if (!(offered & features_of_word(activations[i].word)))
+            offered &= ~FEATURE_BIT(activations[i].activation);
     return offered;
 }
 
@@ -193,12 +217,19 @@ static u64 offered_ept_vpid(feature_set offered)
 }
 
 /* VMCS fields by [width][type][index]. */
-#define FIELD_INDEX_MAX 32u
+#define FIELD_INDEX_MAX 64u
 #define FIELD_SLOT(encoding)                                                                       \
-    (VMCS_FIELD_WIDTH(encoding) << 7 | VMCS_FIELD_TYPE(encoding) << 5 | VMCS_FIELD_INDEX(encoding))
+    (VMCS_FIELD_WIDTH(encoding) << 8 | VMCS_FIELD_TYPE(encoding) << 6 | VMCS_FIELD_INDEX(encoding))
 
 /* What a field needs, beside the features. */
-enum { FEATURE_ALWAYS = FEATURE_COUNT, FEATURE_PAT, FEATURE_EFER, FIELD_NEEDS_COUNT };
+enum {
+    FEATURE_ALWAYS = FEATURE_COUNT,
+    FEATURE_PAT,
+    FEATURE_EFER,
+    FEATURE_BNDCFGS,
+    FEATURE_UINV,
+    FIELD_NEEDS_COUNT
+};
 
 #define FIELD_COUNT (16 * FIELD_INDEX_MAX)
 
@@ -220,6 +251,9 @@ static const feature_set field_needs[FIELD_NEEDS_COUNT] = {
 #undef X
         [FEATURE_PAT] = FEATURE_BIT(FEATURE_SAVE_PAT) | FEATURE_BIT(FEATURE_ENTRY_LOAD_PAT),
     [FEATURE_EFER] = FEATURE_BIT(FEATURE_SAVE_EFER) | FEATURE_BIT(FEATURE_ENTRY_LOAD_EFER),
+    [FEATURE_BNDCFGS] =
+        FEATURE_BIT(FEATURE_ENTRY_LOAD_BNDCFGS) | FEATURE_BIT(FEATURE_CLEAR_BNDCFGS),
+    [FEATURE_UINV] = FEATURE_BIT(FEATURE_ENTRY_LOAD_UINV) | FEATURE_BIT(FEATURE_CLEAR_UINV),
 };
 
 #define X(name, encoding, member, needs)                                                           \
@@ -327,6 +361,8 @@ void capabilities_compute(struct vmx_caps *out, const struct vmx_caps *hw, featu
     *out = (struct vmx_caps){
         .basic = offered_basic(hw->basic),
         .proc2 = offered_bits(offered, WORD_PROC2) << 32,
+        .proc3 = offered_bits(offered, WORD_PROC3),
+        .exit2 = offered_bits(offered, WORD_EXIT2),
         .misc = offered_misc(hw->misc),
         .cr0_fixed0 = hw->cr0_fixed0,
         .cr0_fixed1 = hw->cr0_fixed1,
@@ -339,6 +375,7 @@ void capabilities_compute(struct vmx_caps *out, const struct vmx_caps *hw, featu
         .linear_bits = hw->linear_bits,
         .cr3_reserved = hw->cr3_reserved,
         .perf_global_reserved = hw->perf_global_reserved,
+        .spec_ctrl_reserved = hw->spec_ctrl_reserved,
     };
     for (u32 i = 0; i < ARRAY_SIZE(out->missing_fields); i++)
         out->missing_fields[i] = hw->missing_fields[i];

@@ -16,6 +16,7 @@ struct vmx_caps {
     u64 pin, proc, exit, entry;                     /* the MSRs of 2006 */
     u64 true_pin, true_proc, true_exit, true_entry; /* the true ones */
     u64 proc2;
+    u64 proc3, exit2; /* every bit of these two may be 0: those that may be 1 */
     u64 misc;
     u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
     u64 vmcs_enum;
@@ -26,7 +27,8 @@ struct vmx_caps {
     u32 linear_bits;          /* 48 or 57 */
     u64 cr3_reserved;         /* bits that MOV to CR3 refuses in 64-bit mode */
     u64 perf_global_reserved; /* bits that WRMSR to IA32_PERF_GLOBAL_CTRL refuses */
-    u64 missing_fields[8]; /* VMCS fields that the processor lacks: a bit for each of our table */
+    u64 spec_ctrl_reserved;   /* the same for IA32_SPEC_CTRL */
+    u64 missing_fields[16]; /* VMCS fields that the processor lacks: a bit for each of our table */
 };
 
 /* CR4 bits that L1 may not set: their features are hidden from it. */

@@ -6,8 +6,9 @@
  *
  * Left to the hardware, whose answer (exit reason 33) depends on the model and reaches L1
  * unchanged because vmcs02 holds vmcs12's values: reserved bits of GUEST_IA32_DEBUGCTL; bit 4
- * (enclave interruption) of the interruptibility state; RTM and bus-lock bits of the pending
- * debug exceptions on processors without those; NMI injection while blocking by STI.
+ * (enclave interruption) of the interruptibility state; the upper halves of IA32_S_CET and SSP; RTM
+ * and bus-lock bits of the pending debug exceptions on processors without those; NMI injection
+ * while blocking by STI.
  */
 #ifndef PLASTRON_VMX_CHECK_H
 #define PLASTRON_VMX_CHECK_H
@@ -45,6 +46,21 @@ static inline u32 vmcs12_secondary(const struct vmcs12 *vmcs12)
     bool active = vmcs12->cpu_based_vm_exec_control & CPU_BASED_ACTIVATE_SECONDARY_CONTROLS;
 
     return active ? vmcs12->secondary_vm_exec_control : 0;
+}
+
+/* The same for the tertiary controls and the secondary VM-exit controls. */
+static inline u64 vmcs12_tertiary(const struct vmcs12 *vmcs12)
+{
+    bool active = vmcs12->cpu_based_vm_exec_control & CPU_BASED_ACTIVATE_TERTIARY_CONTROLS;
+
+    return active ? vmcs12->tertiary_vm_exec_control : 0;
+}
+
+static inline u64 vmcs12_exit2(const struct vmcs12 *vmcs12)
+{
+    bool active = vmcs12->vm_exit_controls & VM_EXIT_ACTIVATE_SECONDARY;
+
+    return active ? vmcs12->secondary_vm_exit_controls : 0;
 }
 
 /* True if L2 uses PAE paging, so that it has PDPTEs. */
@@ -91,6 +107,13 @@ static inline bool controls_allowed(u32 value, u64 msr)
 static inline bool pat_valid(u64 pat)
 {
     return !(pat & 0xf8f8f8f8f8f8f8f8) && !(pat >> 1 & ~(pat >> 2) & 0x0101010101010101);
+}
+
+/* CET state to load, of host or guest, but for the upper halves of IA32_S_CET and SSP. */
+static inline bool cet_valid(u64 s_cet, u64 ssp, u64 ssp_table, u32 linear_bits)
+{
+    return !(s_cet & CET_RESERVED) && (~s_cet & (CET_SUPPRESS | CET_TRACKER)) && !(ssp & 3) &&
+           !not_canonical(ssp_table, linear_bits);
 }
 
 #define EFER_VALID (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)

@@ -26,7 +26,7 @@ static bool execution_words_valid(const struct vmcs12 *vmcs12, const struct vmx_
     return controls_allowed(vmcs12->pin_based_vm_exec_control, caps->true_pin) &&
            controls_allowed(vmcs12->cpu_based_vm_exec_control, caps->true_proc) &&
            controls_allowed(vmcs12_secondary(vmcs12), caps->proc2) &&
-           vmcs12->cr3_target_count <= cr3_targets;
+           !(vmcs12_tertiary(vmcs12) & ~caps->proc3) && vmcs12->cr3_target_count <= cr3_targets;
 }
 
 /* "VM-Execution Control Fields": I/O, MSR, VMREAD and VMWRITE bitmaps. */
@@ -189,7 +189,8 @@ static bool msr_area_valid(const struct vmx_caps *caps, u32 count, u64 addr)
 /* "VM-Exit Control Fields" */
 static bool exit_controls_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
 {
-    if (!controls_allowed(vmcs12->vm_exit_controls, caps->true_exit))
+    if (!controls_allowed(vmcs12->vm_exit_controls, caps->true_exit) ||
+        (vmcs12_exit2(vmcs12) & ~caps->exit2))
         return false;
     if ((vmcs12->vm_exit_controls & VM_EXIT_SAVE_PREEMPTION_TIMER) &&
         !(vmcs12->pin_based_vm_exec_control & PIN_BASED_PREEMPTION_TIMER))

@@ -30,6 +30,26 @@ static bool host_msrs_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *
            (!(efer & ~EFER_VALID) && (efer & (EFER_LMA | EFER_LME)) == mode);
 }
 
+/* The same section: state of newer processors that the VM-exit controls load. */
+static bool host_extended_state_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
+{
+    u32 controls = vmcs12->vm_exit_controls;
+    u64 s_cet = vmcs12->host_ia32_s_cet, ssp = vmcs12->host_ssp;
+
+    if ((controls & VM_EXIT_LOAD_IA32_PKRS) && vmcs12->host_ia32_pkrs >> 32)
+        return false;
+    if ((vmcs12_exit2(vmcs12) & VM_EXIT2_LOAD_IA32_SPEC_CTRL) &&
+        (vmcs12->host_ia32_spec_ctrl & caps->spec_ctrl_reserved))
+        return false;
+    if (!(controls & VM_EXIT_LOAD_CET_STATE))
+        return true;
+    if (controls & VM_EXIT_HOST_ADDR_SPACE_SIZE
+            ? not_canonical(s_cet, caps->linear_bits) | not_canonical(ssp, caps->linear_bits)
+            : (s_cet | ssp) >> 32)
+        return false;
+    return cet_valid(s_cet, ssp, vmcs12->host_intr_ssp_table, caps->linear_bits);
+}
+
 /* SDM vol. 3, "Checks on Host Segment and Descriptor-Table Registers". */
 static bool host_segments_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
 {
@@ -68,7 +88,7 @@ enum vm_instruction_error check_host_state(const struct vmcs12 *vmcs12, const st
                                            bool l1_long_mode)
 {
     bool valid = host_registers_valid(vmcs12, caps) && host_msrs_valid(vmcs12, caps) &&
-                 host_segments_valid(vmcs12, caps) &&
+                 host_extended_state_valid(vmcs12, caps) && host_segments_valid(vmcs12, caps) &&
                  host_address_space_valid(vmcs12, caps, l1_long_mode);
 
     return valid ? VMXERR_NONE : VMXERR_ENTRY_INVALID_HOST_STATE_FIELD;

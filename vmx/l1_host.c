@@ -106,6 +106,28 @@ static void load_msrs(const struct vmcs12 *vmcs12, const struct l2_leftover *lef
         wrmsr_safe(MSR_IA32_PERF_GLOBAL_CTRL, vmcs12->host_ia32_perf_global_ctrl);
 }
 
+/* CET state, PKRS and IA32_SPEC_CTRL are the registers' own, but for SSP, which no instruction of
+   L0's can load: vmcs01's next entry does. SDM vol. 3, as before. */
+static void load_extended_state(struct cpu *cpu, const struct vmcs12 *vmcs12)
+{
+    u32 exit = vmcs12->vm_exit_controls;
+
+    if (exit & VM_EXIT_CLEAR_BNDCFGS)
+        wrmsr(MSR_IA32_BNDCFGS, 0);
+    if (exit & VM_EXIT_CLEAR_UINV)
+        wrmsr(MSR_IA32_UINTR_MISC, rdmsr(MSR_IA32_UINTR_MISC) & ~UINTR_MISC_UINV);
+    if (exit & VM_EXIT_LOAD_IA32_PKRS)
+        wrmsr(MSR_IA32_PKRS, vmcs12->host_ia32_pkrs);
+    if (vmcs12_exit2(vmcs12) & VM_EXIT2_LOAD_IA32_SPEC_CTRL)
+        wrmsr_safe(MSR_IA32_SPEC_CTRL, vmcs12->host_ia32_spec_ctrl);
+    if (exit & VM_EXIT_LOAD_CET_STATE) {
+        vmwrite(GUEST_IA32_S_CET, vmcs12->host_ia32_s_cet);
+        vmwrite(GUEST_SSP, vmcs12->host_ssp);
+        vmwrite(GUEST_INTR_SSP_TABLE, vmcs12->host_intr_ssp_table);
+        vmcs01_load_cet(cpu, true);
+    }
+}
+
 static void load_run_state(const struct vmcs12 *vmcs12, const struct l2_leftover *leftover)
 {
     u64 blocking = vmread(GUEST_INTERRUPTIBILITY_INFO) & INTERRUPTIBILITY_NMI;
@@ -152,6 +174,7 @@ void l1_host_load(struct cpu *cpu, struct vmcs02 *slot, const struct l2_leftover
 
     load_control_registers(vmcs12);
     load_msrs(vmcs12, leftover);
+    load_extended_state(cpu, vmcs12);
     load_segments(vmcs12);
     load_run_state(vmcs12, leftover);
     flush_translations(vmcs12);

@@ -53,7 +53,7 @@ static void save_exit_information(struct vmcs12 *vmcs12, u32 reason, u64 qualifi
 
 static bool is_nmi_exit(const struct vmcs12 *vmcs12)
 {
-    return vmcs12->vm_exit_reason == EXIT_REASON_EXCEPTION_NMI &&
+    return (vmcs12->vm_exit_reason & EXIT_REASON_BASIC_MASK) == EXIT_REASON_EXCEPTION_NMI &&
            (vmcs12->vm_exit_intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI;
 }
 
@@ -256,7 +256,8 @@ void l2_exit(struct cpu *cpu, u32 reason)
         else if (cpu->init_pending)
             l2_pending_init(cpu);
         break;
-    default: l2_exit_to_l1(cpu, basic, vmread(EXIT_QUALIFICATION)); break;
+    /* With what the reason tells besides, as that L2 was in an enclave. */
+    default: l2_exit_to_l1(cpu, reason, vmread(EXIT_QUALIFICATION)); break;
     }
 }
 

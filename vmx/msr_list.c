@@ -67,6 +67,30 @@ static bool load_debugctl(u64 value)
     return true;
 }
 
+/* MSRs of which a VM entry may load a value from the VMCS: it must be this one then. */
+static const struct {
+    u32 msr, control;
+    enum vmcs_field field;
+    u32 shift;
+} loaded_by_entry[] = {
+    {MSR_IA32_S_CET, VM_ENTRY_LOAD_CET_STATE, GUEST_IA32_S_CET, 0},
+    {MSR_IA32_INTERRUPT_SSP_TABLE, VM_ENTRY_LOAD_CET_STATE, GUEST_INTR_SSP_TABLE, 0},
+    {MSR_IA32_PKRS, VM_ENTRY_LOAD_IA32_PKRS, GUEST_IA32_PKRS, 0},
+    {MSR_IA32_BNDCFGS, VM_ENTRY_LOAD_BNDCFGS, GUEST_IA32_BNDCFGS, 0},
+    {MSR_IA32_UINTR_MISC, VM_ENTRY_LOAD_UINV, GUEST_UINV, UINTR_MISC_UINV_SHIFT},
+};
+
+static bool load_other_msr(u32 index, u64 value)
+{
+    if (!msr_write(index, value))
+        return false;
+    for (u32 i = 0; i < ARRAY_SIZE(loaded_by_entry); i++)
+        if (loaded_by_entry[i].msr == index &&
+            (vmread(VM_ENTRY_CONTROLS) & loaded_by_entry[i].control))
+            vmwrite(loaded_by_entry[i].field, value >> loaded_by_entry[i].shift);
+    return true;
+}
+
 /* Some MSRs live in the VMCS, where VM entry takes them from. */
 static bool load_msr(u32 index, u64 value)
 {
@@ -84,7 +108,7 @@ static bool load_msr(u32 index, u64 value)
     case MSR_IA32_SYSENTER_CS: vmwrite(GUEST_SYSENTER_CS, (u32)value); return true;
     case MSR_IA32_SYSENTER_ESP: return canonical_field(GUEST_SYSENTER_ESP, value);
     case MSR_IA32_SYSENTER_EIP: return canonical_field(GUEST_SYSENTER_EIP, value);
-    default: return msr_write(index, value);
+    default: return load_other_msr(index, value);
     }
 }
 

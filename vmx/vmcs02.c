@@ -8,22 +8,25 @@
 #include "../hv/l0.h"
 #include "../hv/msr.h"
 #include "../hv/panic.h"
+#include "../hv/trap.h"
 #include "../hv/vmcs.h"
 #include "../hv/vmcs01.h"
 #include "../mm/phys.h"
 
 /* Guest fields copied when L1 wrote one of them, and back when L1 reads one. */
 static const u16 rare_guest[] = {
-    GUEST_ES_SELECTOR,   GUEST_CS_SELECTOR,  GUEST_SS_SELECTOR,   GUEST_DS_SELECTOR,
-    GUEST_FS_SELECTOR,   GUEST_GS_SELECTOR,  GUEST_LDTR_SELECTOR, GUEST_TR_SELECTOR,
-    GUEST_ES_LIMIT,      GUEST_CS_LIMIT,     GUEST_SS_LIMIT,      GUEST_DS_LIMIT,
-    GUEST_FS_LIMIT,      GUEST_GS_LIMIT,     GUEST_LDTR_LIMIT,    GUEST_TR_LIMIT,
-    GUEST_GDTR_LIMIT,    GUEST_IDTR_LIMIT,   GUEST_ES_AR_BYTES,   GUEST_CS_AR_BYTES,
-    GUEST_SS_AR_BYTES,   GUEST_DS_AR_BYTES,  GUEST_FS_AR_BYTES,   GUEST_GS_AR_BYTES,
-    GUEST_LDTR_AR_BYTES, GUEST_TR_AR_BYTES,  GUEST_ES_BASE,       GUEST_CS_BASE,
-    GUEST_SS_BASE,       GUEST_DS_BASE,      GUEST_FS_BASE,       GUEST_GS_BASE,
-    GUEST_LDTR_BASE,     GUEST_TR_BASE,      GUEST_GDTR_BASE,     GUEST_IDTR_BASE,
-    GUEST_SYSENTER_CS,   GUEST_SYSENTER_ESP, GUEST_SYSENTER_EIP,
+    GUEST_ES_SELECTOR,    GUEST_CS_SELECTOR,  GUEST_SS_SELECTOR,   GUEST_DS_SELECTOR,
+    GUEST_FS_SELECTOR,    GUEST_GS_SELECTOR,  GUEST_LDTR_SELECTOR, GUEST_TR_SELECTOR,
+    GUEST_ES_LIMIT,       GUEST_CS_LIMIT,     GUEST_SS_LIMIT,      GUEST_DS_LIMIT,
+    GUEST_FS_LIMIT,       GUEST_GS_LIMIT,     GUEST_LDTR_LIMIT,    GUEST_TR_LIMIT,
+    GUEST_GDTR_LIMIT,     GUEST_IDTR_LIMIT,   GUEST_ES_AR_BYTES,   GUEST_CS_AR_BYTES,
+    GUEST_SS_AR_BYTES,    GUEST_DS_AR_BYTES,  GUEST_FS_AR_BYTES,   GUEST_GS_AR_BYTES,
+    GUEST_LDTR_AR_BYTES,  GUEST_TR_AR_BYTES,  GUEST_ES_BASE,       GUEST_CS_BASE,
+    GUEST_SS_BASE,        GUEST_DS_BASE,      GUEST_FS_BASE,       GUEST_GS_BASE,
+    GUEST_LDTR_BASE,      GUEST_TR_BASE,      GUEST_GDTR_BASE,     GUEST_IDTR_BASE,
+    GUEST_SYSENTER_CS,    GUEST_SYSENTER_ESP, GUEST_SYSENTER_EIP,  GUEST_IA32_BNDCFGS,
+    GUEST_IA32_PKRS,      GUEST_UINV,         GUEST_IA32_S_CET,    GUEST_SSP,
+    GUEST_INTR_SSP_TABLE,
 };
 
 /* Guest fields copied at each entry and exit. */
@@ -54,6 +57,8 @@ static const u16 plain_controls[] = {
     POSTED_INTR_NV,
     XSS_EXIT_BITMAP,
     TSC_MULTIPLIER,
+    IA32_SPEC_CTRL_MASK,
+    IA32_SPEC_CTRL_SHADOW,
     APIC_ACCESS_ADDR,
     VIRTUAL_PROCESSOR_ID,
 };
@@ -89,7 +94,8 @@ static void copy_in(const struct vmcs12 *vmcs12, const u16 *fields, u32 count)
 static void copy_out(struct vmcs12 *vmcs12, const u16 *fields, u32 count)
 {
     for (u32 i = 0; i < count; i++)
-        vmcs12_set(vmcs12, field_lookup(fields[i]), false, vmread(fields[i]));
+        if (field_exists(&l0.caps, fields[i]))
+            vmcs12_set(vmcs12, field_lookup(fields[i]), false, vmread(fields[i]));
 }
 
 #define POSTED_INTR_DESC_SIZE 64u
@@ -130,6 +136,8 @@ static void load_control_words(const struct vmcs12 *vmcs12)
         exit |= VM_EXIT_SAVE_PREEMPTION_TIMER;
     vmwrite(PIN_BASED_VM_EXEC_CONTROL, pin | own->pin);
     vmwrite(SECONDARY_VM_EXEC_CONTROL, secondary | SECONDARY_EXEC_ENABLE_EPT);
+    if (caps_offer(&l0.caps, FEATURE_TERTIARY_CONTROLS))
+        vmwrite(TERTIARY_VM_EXEC_CONTROL, vmcs12_tertiary(vmcs12));
     vmwrite(VM_EXIT_CONTROLS, exit);
 }
 
@@ -155,6 +163,14 @@ static void load_rare_guest(struct vmcs02 *slot)
     slot->guest_dirty = false;
 }
 
+/*
+ * VM-entry controls that vmcs02 has as L1 wants them. The state that the later ones load is in no
+ * use by L0, and stays in its registers while L0 runs: what L1 does not load for L2, L2 inherits.
+ */
+#define VMCS12_ENTRY_CONTROLS                                                                      \
+    (VM_ENTRY_IA32E_MODE | VM_ENTRY_LOAD_BNDCFGS | VM_ENTRY_LOAD_UINV | VM_ENTRY_LOAD_CET_STATE |  \
+     VM_ENTRY_LOAD_IA32_PKRS)
+
 /* SDM vol. 3, "Loading Guest Control Registers, Debug Registers, and MSRs". */
 static void load_inherited(const struct vmcs12 *vmcs12, const struct l1_state *l1)
 {
@@ -175,7 +191,7 @@ static void load_inherited(const struct vmcs12 *vmcs12, const struct l1_state *l
         vmwrite(GUEST_DR7, l1->dr7);
         vmwrite(GUEST_IA32_DEBUGCTL, l1->debugctl);
     }
-    vmwrite(VM_ENTRY_CONTROLS, l0.controls.entry | (entry & VM_ENTRY_IA32E_MODE));
+    vmwrite(VM_ENTRY_CONTROLS, l0.controls.entry | (entry & VMCS12_ENTRY_CONTROLS));
 }
 
 static void load_event(const struct vmcs12 *vmcs12)
@@ -324,6 +340,10 @@ static void save_by_controls(struct vmcs12 *vmcs12)
         vmcs12->guest_dr7 = vmread(GUEST_DR7);
         vmcs12->guest_ia32_debugctl = vmread(GUEST_IA32_DEBUGCTL);
     }
+    if (exit & VM_EXIT_SAVE_PERF_GLOBAL_CTRL)
+        rdmsr_safe(MSR_IA32_PERF_GLOBAL_CTRL, &vmcs12->guest_ia32_perf_global_ctrl);
+    if (vmcs12_tertiary(vmcs12) & TERTIARY_EXEC_SPEC_CTRL_VIRTUALIZATION)
+        vmcs12->ia32_spec_ctrl_shadow = vmread(IA32_SPEC_CTRL_SHADOW);
     if (exit & VM_EXIT_SAVE_PREEMPTION_TIMER)
         vmcs12->vmx_preemption_timer_value = vmread32(VMX_PREEMPTION_TIMER_VALUE);
     if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)

@@ -316,6 +316,10 @@ static void set_controls(void)
     vm_write(VM_ENTRY_EXCEPTION_ERROR_CODE, 0);
     vm_write(VM_ENTRY_INSTRUCTION_LEN, 0);
     vm_write(TSC_OFFSET, 0);
+    if (feature_offered(FEATURE_TERTIARY_CONTROLS))
+        vm_write(TERTIARY_VM_EXEC_CONTROL, 0);
+    if (feature_offered(FEATURE_SECONDARY_EXIT_CONTROLS))
+        vm_write(SECONDARY_VM_EXIT_CONTROLS, 0);
 }
 
 static void set_structures(void)
@@ -437,6 +441,10 @@ void field_set(u32 field, u64 bits)
     vm_write(field, vm_read(field) | bits);
     if (field == SECONDARY_VM_EXEC_CONTROL)
         field_set(CPU_BASED_VM_EXEC_CONTROL, CPU_BASED_ACTIVATE_SECONDARY_CONTROLS);
+    if (field == TERTIARY_VM_EXEC_CONTROL)
+        field_set(CPU_BASED_VM_EXEC_CONTROL, CPU_BASED_ACTIVATE_TERTIARY_CONTROLS);
+    if (field == SECONDARY_VM_EXIT_CONTROLS)
+        field_set(VM_EXIT_CONTROLS, VM_EXIT_ACTIVATE_SECONDARY);
 }
 
 void field_clear(u32 field, u64 bits) { vm_write(field, vm_read(field) & ~bits); }
@@ -467,6 +475,17 @@ bool controls_offered(void)
     static const u32 fields[] = {PIN_BASED_VM_EXEC_CONTROL, CPU_BASED_VM_EXEC_CONTROL,
                                  SECONDARY_VM_EXEC_CONTROL, VM_EXIT_CONTROLS, VM_ENTRY_CONTROLS};
 
+    if ((vm_read(CPU_BASED_VM_EXEC_CONTROL) & proc_caps.may &
+         CPU_BASED_ACTIVATE_TERTIARY_CONTROLS) &&
+        vm_read(TERTIARY_VM_EXEC_CONTROL) & ~proc3_may) {
+        row_skip("a tertiary control");
+        return false;
+    }
+    if ((vm_read(VM_EXIT_CONTROLS) & exit_caps.may & VM_EXIT_ACTIVATE_SECONDARY) &&
+        vm_read(SECONDARY_VM_EXIT_CONTROLS) & ~exit2_may) {
+        row_skip("a secondary VM-exit control");
+        return false;
+    }
     for (u32 i = 0; i < ARRAY_SIZE(fields); i++) {
         const struct control *caps = control_caps(fields[i]);
         u32 missing = (u32)vm_read(fields[i]) & ~caps->may;

@@ -140,7 +140,9 @@ static bool length_defined(u32 reason)
     case EXIT_REASON_VMFUNC:
     case EXIT_REASON_RDSEED:
     case EXIT_REASON_XSAVES:
-    case EXIT_REASON_XRSTORS: return true;
+    case EXIT_REASON_XRSTORS:
+    case EXIT_REASON_UMWAIT:
+    case EXIT_REASON_TPAUSE: return true;
     default:
         return reason >= EXIT_REASON_CPUID && reason <= EXIT_REASON_DR_ACCESS &&
                reason != EXIT_REASON_RSM;

@@ -291,6 +291,7 @@ struct control {
 
 extern struct control pin_caps, proc_caps, proc2_caps, exit_caps, entry_caps;
 extern u64 vmx_basic, vmx_misc, ept_vpid_cap, vmfunc_cap;
+extern u64 proc3_may, exit2_may; /* bits of these two that may be one; none must */
 bool vmx_read_capabilities(void);
 void vmx_print_capabilities(void); /* a line for each capability MSR and for each feature */
 extern const char *const feature_names[FEATURE_COUNT];
@@ -445,7 +446,7 @@ void field_clear(u32 field, u64 bits);
 /* One change to a guest that guest_setup() made. */
 enum edit_what {
     EDIT_NONE,
-    EDIT_OR,       /* bits of a field; secondary controls are activated too */
+    EDIT_OR,       /* bits of a field; secondary and tertiary controls are activated too */
     EDIT_CLEAR,    /* bits of a field */
     EDIT_SET,      /* a field */
     EDIT_XOR,      /* bits of a field */
@@ -548,6 +549,7 @@ void rows_ve(void);
 void rows_vmfunc(void);
 void rows_apic(void);
 void rows_shadowing(void);
+void rows_state(void);
 void rows_machine(void);
 void rows_attack(void);
 void rows_smp(void);

@@ -9,6 +9,8 @@ enum need {
         NEED_ALWAYS = FEATURE_COUNT,
     NEED_PAT,
     NEED_EFER,
+    NEED_BNDCFGS,
+    NEED_UINV,
 };
 
 static const struct {
@@ -39,6 +41,9 @@ static feature_set needed_features(enum need need)
     case NEED_ALWAYS: return 0;
     case NEED_PAT: return FEATURE_BIT(FEATURE_SAVE_PAT) | FEATURE_BIT(FEATURE_ENTRY_LOAD_PAT);
     case NEED_EFER: return FEATURE_BIT(FEATURE_SAVE_EFER) | FEATURE_BIT(FEATURE_ENTRY_LOAD_EFER);
+    case NEED_BNDCFGS:
+        return FEATURE_BIT(FEATURE_ENTRY_LOAD_BNDCFGS) | FEATURE_BIT(FEATURE_CLEAR_BNDCFGS);
+    case NEED_UINV: return FEATURE_BIT(FEATURE_ENTRY_LOAD_UINV) | FEATURE_BIT(FEATURE_CLEAR_UINV);
     default: return FEATURE_BIT((u32)need);
     }
 }

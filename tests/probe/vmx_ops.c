@@ -2,13 +2,15 @@
 #include "probe.h"
 
 struct control pin_caps, proc_caps, proc2_caps, exit_caps, entry_caps;
-u64 vmx_basic, vmx_misc, ept_vpid_cap, vmfunc_cap;
+u64 vmx_basic, vmx_misc, ept_vpid_cap, vmfunc_cap, proc3_may, exit2_may;
 
 enum capability_word {
     WORD_PIN,
     WORD_PROC,
     WORD_PROC2,
+    WORD_PROC3,
     WORD_EXIT,
+    WORD_EXIT2,
     WORD_ENTRY,
     WORD_EPT_VPID,
     WORD_VMFUNC,
@@ -56,6 +58,10 @@ bool vmx_read_capabilities(void)
     entry_caps = read_control(MSR_IA32_VMX_ENTRY_CTLS + true_offset);
     if (proc_caps.may & CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
         proc2_caps = read_control(MSR_IA32_VMX_PROCBASED_CTLS2);
+    if (proc_caps.may & CPU_BASED_ACTIVATE_TERTIARY_CONTROLS)
+        proc3_may = read_msr(MSR_IA32_VMX_PROCBASED_CTLS3);
+    if (exit_caps.may & VM_EXIT_ACTIVATE_SECONDARY)
+        exit2_may = read_msr(MSR_IA32_VMX_EXIT_CTLS2);
     if (proc2_caps.may & (SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_ENABLE_VPID))
         ept_vpid_cap = read_msr(MSR_IA32_VMX_EPT_VPID_CAP);
     if (proc2_caps.may & SECONDARY_EXEC_ENABLE_VMFUNC)
@@ -69,6 +75,8 @@ static u64 word_bits(enum capability_word word)
     case WORD_PIN: return pin_caps.may;
     case WORD_PROC: return proc_caps.may;
     case WORD_PROC2: return proc2_caps.may;
+    case WORD_PROC3: return proc3_may;
+    case WORD_EXIT2: return exit2_may;
     case WORD_EXIT: return exit_caps.may;
     case WORD_ENTRY: return entry_caps.may;
     case WORD_EPT_VPID: return ept_vpid_cap;

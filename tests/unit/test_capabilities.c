@@ -61,6 +61,8 @@ static const struct vmx_caps cpus[CPU_COUNT] = {
                     .cr4_fixed1 = ~0ull,
                     .vmcs_enum = ~0ull,
                     .proc2 = 0xffffffff00000000,
+                    .proc3 = ~0ull,
+                    .exit2 = ~0ull,
                     .ept_vpid = ~0ull,
                     .vmfunc = ~0ull,
                     .true_pin = 0xffffffff00000000,
@@ -92,7 +94,7 @@ static const struct vmx_caps cpus[CPU_COUNT] = {
 #define DEFAULT1_EXIT  0x00036dffu
 #define DEFAULT1_ENTRY 0x000011ffu
 
-enum word { PIN, PROC, PROC2, EXIT, ENTRY, EPT_VPID, VMFUNC, WORD_COUNT };
+enum word { PIN, PROC, PROC2, PROC3, EXIT, EXIT2, ENTRY, EPT_VPID, VMFUNC, WORD_COUNT };
 static const struct {
     enum word word;
     u32 bit;
@@ -118,9 +120,14 @@ static feature_set hidden(enum feature feature) { return FEATURE_BIT(feature); }
 static u64 may(const struct vmx_caps *caps, enum word word)
 {
     const u64 values[WORD_COUNT] = {
-        [PIN] = caps->true_pin >> 32,     [PROC] = caps->true_proc >> 32,
-        [PROC2] = caps->proc2 >> 32,      [EXIT] = caps->true_exit >> 32,
-        [ENTRY] = caps->true_entry >> 32, [EPT_VPID] = caps->ept_vpid,
+        [PIN] = caps->true_pin >> 32,
+        [PROC] = caps->true_proc >> 32,
+        [PROC2] = caps->proc2 >> 32,
+        [EXIT] = caps->true_exit >> 32,
+        [ENTRY] = caps->true_entry >> 32,
+        [EPT_VPID] = caps->ept_vpid,
+        [PROC3] = caps->proc3,
+        [EXIT2] = caps->exit2,
         [VMFUNC] = caps->vmfunc,
     };
 
@@ -155,6 +162,8 @@ static void check_any(const struct vmx_caps *caps, const struct vmx_caps *hw, fe
                DEFAULT1_ENTRY, known_bits(ENTRY));
     assert_int_equal((u32)caps->proc2, 0);
     assert_int_equal(caps->proc2 >> 32 & ~(known_bits(PROC2) & hw->proc2 >> 32), 0);
+    assert_int_equal(caps->proc3 & ~(known_bits(PROC3) & hw->proc3), 0);
+    assert_int_equal(caps->exit2 & ~(known_bits(EXIT2) & hw->exit2), 0);
     assert_true((caps->offered & mask) == 0);
     for (u32 i = 0; i < FEATURE_COUNT; i++) {
         bool on = may(caps, features[i].word) >> features[i].bit & 1;
@@ -202,6 +211,10 @@ static bool needs_met(const struct vmx_caps *caps, enum feature feature)
     if (features[feature].word == PROC2 && !secondary)
         return false;
     switch (feature) {
+    case FEATURE_TERTIARY_CONTROLS: return caps_offer(caps, FEATURE_SPEC_CTRL_VIRTUALIZATION);
+    case FEATURE_SPEC_CTRL_VIRTUALIZATION: return caps_offer(caps, FEATURE_TERTIARY_CONTROLS);
+    case FEATURE_SECONDARY_EXIT_CONTROLS: return caps_offer(caps, FEATURE_EXIT_LOAD_SPEC_CTRL);
+    case FEATURE_EXIT_LOAD_SPEC_CTRL: return caps_offer(caps, FEATURE_SECONDARY_EXIT_CONTROLS);
     case FEATURE_VIRTUAL_NMIS: return caps_offer(caps, FEATURE_NMI_EXITING);
     case FEATURE_NMI_WINDOW: return caps_offer(caps, FEATURE_VIRTUAL_NMIS);
     case FEATURE_SAVE_PREEMPTION_TIMER: return caps_offer(caps, FEATURE_PREEMPTION_TIMER);
@@ -261,8 +274,8 @@ static void test_masks(void **state)
                 check_needs(&caps, &unmasked, mask);
             }
         }
-        capabilities_compute(&caps, &cpus[cpu], ~0ull);
-        check_any(&caps, &cpus[cpu], ~0ull);
+        capabilities_compute(&caps, &cpus[cpu], ~(feature_set)0);
+        check_any(&caps, &cpus[cpu], ~(feature_set)0);
         assert_true(caps.offered == 0);
         assert_int_equal(caps.true_pin, (u64)DEFAULT1_PIN << 32 | DEFAULT1_PIN);
         assert_int_equal(caps.true_proc, (u64)DEFAULT1_PROC << 32 | DEFAULT1_PROC);
@@ -284,8 +297,8 @@ static void test_skylake(void **state)
     assert_int_equal(caps.pin, 0x000000ff00000016);
     assert_int_equal(caps.proc, 0xfff9fffe0401e172);
     assert_int_equal(caps.true_proc, 0xfff9fffe04006172);
-    assert_int_equal(caps.exit, 0x007fffff00036dff);
-    assert_int_equal(caps.true_exit, 0x007fffff00036dfb);
+    assert_int_equal(caps.exit, 0x407fffff00036dff);
+    assert_int_equal(caps.true_exit, 0x407fffff00036dfb);
     assert_int_equal(caps.entry, 0x0000f3ff000011ff);
     assert_int_equal(caps.true_entry, 0x0000f3ff000011fb);
     assert_int_equal(caps.misc, 0x600401e0);
@@ -386,9 +399,12 @@ static void test_everything(void **state)
     assert_int_equal(caps.basic >> 32, 0x01d91000);
     assert_int_equal(caps.misc, 0x6e0401ff);
     assert_int_equal(caps.true_pin, 0x000000ff00000016);
-    assert_int_equal(caps.true_proc, 0xfff9fffe04006172);
-    assert_int_equal(caps.true_exit, 0x007fffff00036dfb);
-    assert_int_equal(caps.true_entry, 0x0000f3ff000011fb);
+    assert_int_equal(caps.true_proc, 0xfffbfffe04006172);
+    assert_int_equal(caps.true_exit, 0xf8ffffff00036dfb);
+    assert_int_equal(caps.true_entry, 0x0059f3ff000011fb);
+    assert_int_equal(caps.proc3, 0x80);
+    assert_int_equal(caps.exit2, 0x4);
+    assert_int_equal(caps.vmcs_enum, 0x4c); /* IA32_SPEC_CTRL_SHADOW */
     assert_int_equal(caps.ept_vpid, 0x00000f01067341c1);
 }
 
@@ -462,19 +478,23 @@ static bool wanted_exists(u32 i, const struct vmx_caps *caps)
         return caps_offer(caps, FEATURE_SAVE_PAT) || caps_offer(caps, FEATURE_ENTRY_LOAD_PAT);
     if (!strcmp(needs, "EFER"))
         return caps_offer(caps, FEATURE_SAVE_EFER) || caps_offer(caps, FEATURE_ENTRY_LOAD_EFER);
+    if (!strcmp(needs, "BNDCFGS"))
+        return caps_offer(caps, FEATURE_CLEAR_BNDCFGS) ||
+               caps_offer(caps, FEATURE_ENTRY_LOAD_BNDCFGS);
+    if (!strcmp(needs, "UINV"))
+        return caps_offer(caps, FEATURE_CLEAR_UINV) || caps_offer(caps, FEATURE_ENTRY_LOAD_UINV);
     return caps_offer(caps, feature_named(needs));
 }
 
 /* Which fields exist, and VMCS_ENUM with them, with each pair of features masked. */
-static void test_exists(void **state)
+static void check_fields(const struct vmx_caps *hw)
 {
-    (void)state;
     for (u32 one = 0; one < FEATURE_COUNT; one++) {
         for (u32 two = one; two < FEATURE_COUNT; two++) {
             struct vmx_caps caps;
             u32 highest = 0;
 
-            capabilities_compute(&caps, &cpus[SKYLAKE], hidden(one) | hidden(two));
+            capabilities_compute(&caps, hw, hidden(one) | hidden(two));
             for (u32 i = 0; i < ARRAY_SIZE(wanted_fields); i++) {
                 u32 encoding = wanted_fields[i].encoding;
                 bool exists = wanted_exists(i, &caps);
@@ -488,6 +508,13 @@ static void test_exists(void **state)
             assert_int_equal(caps.vmcs_enum, highest << 1);
         }
     }
+}
+
+static void test_exists(void **state)
+{
+    (void)state;
+    check_fields(&cpus[SKYLAKE]);
+    check_fields(&cpus[EVERYTHING]);
 }
 
 /* A hypervisor below has left these out: one that every processor has, the one with the highest

@@ -9,15 +9,21 @@ static s32 outcome(const struct vmcs12 *v, const struct vmx_caps *caps)
     return (s32)check_controls(v, caps);
 }
 
-#define IO            CPU_BASED_USE_IO_BITMAPS
-#define MSRS          CPU_BASED_USE_MSR_BITMAPS
-#define TPR           VOR(PROC, CPU_BASED_TPR_SHADOW)
-#define APIC_PAGE     VOR(PROC2, SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES)
-#define X2APIC        VOR(PROC2, SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE)
-#define REGISTERS     VOR(PROC2, SECONDARY_EXEC_APIC_REGISTER_VIRT)
-#define VID           VOR(PROC2, SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
-#define POSTED        VOR(PIN, PIN_BASED_POSTED_INTR)
-#define ACK           VOR(EXIT, VM_EXIT_ACK_INTR_ON_EXIT)
+#define IO        CPU_BASED_USE_IO_BITMAPS
+#define MSRS      CPU_BASED_USE_MSR_BITMAPS
+#define TPR       VOR(PROC, CPU_BASED_TPR_SHADOW)
+#define APIC_PAGE VOR(PROC2, SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES)
+#define X2APIC    VOR(PROC2, SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE)
+#define REGISTERS VOR(PROC2, SECONDARY_EXEC_APIC_REGISTER_VIRT)
+#define VID       VOR(PROC2, SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
+#define POSTED    VOR(PIN, PIN_BASED_POSTED_INTR)
+#define ACK       VOR(EXIT, VM_EXIT_ACK_INTR_ON_EXIT)
+#define TERTIARY                                                                                   \
+    COR(true_proc, (u64)CPU_BASED_ACTIVATE_TERTIARY_CONTROLS << 32), C(proc3, 0x80),               \
+        VOR(PROC, CPU_BASED_ACTIVATE_TERTIARY_CONTROLS)
+#define EXIT2                                                                                      \
+    COR(true_exit, (u64)VM_EXIT_ACTIVATE_SECONDARY << 32), C(exit2, 4),                            \
+        VOR(EXIT, VM_EXIT_ACTIVATE_SECONDARY)
 #define SHADOWING     VOR(PROC2, SECONDARY_EXEC_SHADOW_VMCS)
 #define FUNCTIONS     VOR(PROC2, SECONDARY_EXEC_ENABLE_VMFUNC)
 #define SECONDARY_OFF VCLR(PROC, CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
@@ -89,6 +95,15 @@ static const struct row rows[] = {
      {V(vmread_bitmap, 1), SHADOWING, SECONDARY_OFF}},
     {"I/O bitmaps unused", BASE_64, OK, {V(io_bitmap_a, 1), V(io_bitmap_b, ~0ull), VCLR(PROC, IO)}},
     {"MSR bitmap unused", BASE_64, OK, {V(msr_bitmap, ~0ull), VCLR(PROC, MSRS)}},
+    /* tertiary controls and secondary VM-exit controls */
+    {"tertiary", BASE_64, OK, {TERTIARY, V(tertiary_vm_exec_control, 0x80)}},
+    {"tertiary bit 0", BASE_64, BAD, {TERTIARY, V(tertiary_vm_exec_control, 1)}},
+    {"tertiary bit 63", BASE_64, BAD, {TERTIARY, V(tertiary_vm_exec_control, BIT64(63))}},
+    {"tertiary not activated", BASE_64, OK, {V(tertiary_vm_exec_control, ~0ull)}},
+    {"exit 2", BASE_64, OK, {EXIT2, V(secondary_vm_exit_controls, 4)}},
+    {"exit 2 bit 3", BASE_64, BAD, {EXIT2, V(secondary_vm_exit_controls, 8)}},
+    {"exit 2 bit 63", BASE_64, BAD, {EXIT2, V(secondary_vm_exit_controls, BIT64(63))}},
+    {"exit 2 not activated", BASE_64, OK, {V(secondary_vm_exit_controls, ~0ull)}},
     /* NMIs */
     {"virtual NMIs", BASE_64, OK, {VOR(PIN, PIN_BASED_VIRTUAL_NMIS)}},
     {"virtual NMIs without NMI exiting",

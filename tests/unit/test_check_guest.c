@@ -22,6 +22,11 @@ static s32 outcome(const struct vmcs12 *v, const struct vmx_caps *caps)
 #define SEL(name, x)         V(guest_##name##_selector, x)
 #define BASE(name, x)        V(guest_##name##_base, x)
 #define LIMIT(name, x)       V(guest_##name##_limit, x)
+#define LOADS(control)       VOR(vm_entry_controls, control)
+#define BNDCFGS              LOADS(VM_ENTRY_LOAD_BNDCFGS)
+#define UINV                 LOADS(VM_ENTRY_LOAD_UINV)
+#define PKRS                 LOADS(VM_ENTRY_LOAD_IA32_PKRS)
+#define CET                  LOADS(VM_ENTRY_LOAD_CET_STATE)
 #define SHADOWING            VOR(secondary_vm_exec_control, SECONDARY_EXEC_SHADOW_VMCS)
 #define TF                   VOR(guest_rflags, RFLAGS_TF)
 #define INJECT(type, vector) V(INFO, EVENT(type, vector))
@@ -585,6 +590,27 @@ static const struct row state_rows[] = {
     {"RTM with BS", BASE_64, BAD, {PENDING(RTM | BIT64(12) | BS)}},
     {"RTM with MOV SS", BASE_64, BAD, {PENDING(RTM | BIT64(12)), SHADOW(MOV_SS)}},
     {"RTM with STI", BASE_64, OK, {PENDING(RTM | BIT64(12)), SHADOW(STI)}},
+    /* state of newer processors */
+    {"BNDCFGS", BASE_64, OK, {BNDCFGS, V(guest_ia32_bndcfgs, CANONICAL_HIGH | 3)}},
+    {"BNDCFGS bit 2", BASE_64, BAD, {BNDCFGS, V(guest_ia32_bndcfgs, 4)}},
+    {"BNDCFGS bit 11", BASE_64, BAD, {BNDCFGS, V(guest_ia32_bndcfgs, BIT64(11))}},
+    {"BNDCFGS not canonical", BASE_64, BAD, {BNDCFGS, V(guest_ia32_bndcfgs, NON_CANONICAL)}},
+    {"BNDCFGS not loaded", BASE_64, OK, {V(guest_ia32_bndcfgs, NON_CANONICAL | 4)}},
+    {"UINV", BASE_64, OK, {UINV, V(guest_uinv, 0xff)}},
+    {"UINV 256", BASE_64, BAD, {UINV, V(guest_uinv, 0x100)}},
+    {"UINV not loaded", BASE_64, OK, {V(guest_uinv, 0xffff)}},
+    {"PKRS", BASE_64, OK, {PKRS, V(guest_ia32_pkrs, 0xffffffff)}},
+    {"PKRS bit 32", BASE_64, BAD, {PKRS, V(guest_ia32_pkrs, BIT64(32))}},
+    {"PKRS not loaded", BASE_64, OK, {V(guest_ia32_pkrs, ~0ull)}},
+    {"CET", BASE_64, OK, {CET, V(guest_ia32_s_cet, 0x43f), V(guest_ssp, 0xfffffffc)}},
+    {"S_CET bit 7", BASE_64, BAD, {CET, V(guest_ia32_s_cet, BIT64(7))}},
+    {"S_CET suppress and tracker", BASE_64, BAD, {CET, V(guest_ia32_s_cet, 0xc04)}},
+    {"SSP bit 1", BASE_64, BAD, {CET, V(guest_ssp, 2)}},
+    {"SSP table not canonical", BASE_64, BAD, {CET, V(guest_intr_ssp_table, NON_CANONICAL)}},
+    {"CET not loaded",
+     BASE_64,
+     OK,
+     {V(guest_ia32_s_cet, ~0ull), V(guest_ssp, 3), V(guest_intr_ssp_table, NON_CANONICAL)}},
     /* VMCS link pointer */
     {"link", BASE_64, OK, {V(vmcs_link_pointer, TEST_LINK)}},
     {"link to the current VMCS", BASE_64, LINK, {V(vmcs_link_pointer, TEST_CURRENT_VMCS)}},
