@@ -140,6 +140,7 @@ UNIT_memtype := mm/memtype.c $(FAKE)
 UNIT_paging := mm/paging.c mm/pool.c $(FAKE)
 UNIT_pool := mm/pool.c $(FAKE)
 UNIT_route := vmx/route.c $(FAKE)
+UNIT_sppt := mm/sppt.c $(FAKE)
 UNIT_symbols := hv/symbols.c
 UNIT_task_switch := hv/task_switch.c vmx/decode.c mm/walk.c mm/pool.c vmx/check_guest.c $(FAKE)
 UNIT_walk := mm/walk.c mm/pool.c $(FAKE)

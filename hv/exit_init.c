@@ -83,8 +83,8 @@ static void reset_state(struct cpu *cpu)
 }
 
 /*
- * A processor that is not the boot processor waits for a SIPI at once: the SIPI may be on its way, and
- * is lost if it comes earlier. Its state is reset when it has come; until then nobody sees it.
+ * A processor that is not the boot processor waits for a SIPI at once: the SIPI may be on its way,
+ * and is lost if it comes earlier. Its state is reset when it has come; until then nobody sees it.
  */
 void init_reset(struct cpu *cpu)
 {

@@ -192,6 +192,7 @@ struct vmcs12 {
     u64 ve_information_address;
     u64 vm_function_control;
     u64 eptp_list_address;
+    u64 spp_table_pointer;
     u16 guest_uinv;
 } __attribute__((packed, aligned(8)));
 

@@ -51,6 +51,7 @@
     X(VMWRITE_BITMAP, 0x2028, vmwrite_bitmap, VMCS_SHADOWING)                                      \
     X(VE_INFORMATION_ADDRESS, 0x202a, ve_information_address, EPT_VIOLATION_VE)                    \
     X(XSS_EXIT_BITMAP, 0x202c, xss_exit_bitmap, XSAVES)                                            \
+    X(SPP_TABLE_POINTER, 0x2030, spp_table_pointer, SUB_PAGES)                                     \
     X(TSC_MULTIPLIER, 0x2032, tsc_multiplier, TSC_SCALING)                                         \
     X(TERTIARY_VM_EXEC_CONTROL, 0x2034, tertiary_vm_exec_control, TERTIARY_CONTROLS)               \
     X(SECONDARY_VM_EXIT_CONTROLS, 0x2044, secondary_vm_exit_controls, SECONDARY_EXIT_CONTROLS)     \

@@ -337,6 +337,7 @@ struct vmx_msr_entry {
 #define EPT_ACCESSED          BIT64(8)
 #define EPT_DIRTY             BIT64(9)
 #define EPT_EXEC_USER         BIT64(10) /* with mode-based execute control */
+#define EPT_SUB_PAGE          BIT64(61) /* writable in parts */
 #define EPT_SUPPRESS_VE       BIT64(63)
 #define EPT_ADDR              0x000ffffffffff000ull
 
@@ -365,6 +366,9 @@ struct vmx_msr_entry {
 #define EPT_VIOLATION_ADVANCED      (7ull << 9) /* advanced VM-exit information */
 #define EPT_VIOLATION_NMI_UNBLOCKED BIT64(12)
 #define EPT_VIOLATION_SHADOW_STACK  BIT64(13)
+
+/* Exit qualification of an SPP-related event. */
+#define SPP_EVENT_MISS BIT64(11)
 
 /* Exit qualification of a control-register access. */
 #define CONTROL_REG_ACCESS_NUM  0xfull

@@ -57,6 +57,7 @@
     X(EPT_VIOLATION_VE, "ept-violation-ve", PROC2, 18)                                             \
     X(XSAVES, "xsaves", PROC2, 20)                                                                 \
     X(MODE_BASED_EXECUTE, "mode-based-execute", PROC2, 22)                                         \
+    X(SUB_PAGES, "sub-page-write-permissions", PROC2, 23)                                          \
     X(TSC_SCALING, "tsc-scaling", PROC2, 25)                                                       \
     X(USER_WAIT, "user-wait-and-pause", PROC2, 26)                                                 \
     X(SPEC_CTRL_VIRTUALIZATION, "spec-ctrl-virtualization", PROC3, 7)                              \

@@ -1,6 +1,7 @@
 #include "ept02.h"
 
 #include "phys.h"
+#include "sppt.h"
 #include "vmx.h"
 #include "../hv/insn.h"
 #include "../hv/l0.h"
@@ -50,6 +51,7 @@ void ept02_invalidate_all(struct ept02 *ept)
 {
     for (u32 i = 0; i < EPT02_TREES; i++)
         ept->trees[i].root = 0;
+    ept->sppt = 0;
     pool_init(&ept->pool, ept->pool_start, ept->pool_end);
     invept(INVEPT_ALL_CONTEXT, 0);
 }
@@ -71,8 +73,68 @@ static void drop_tree(struct ept02 *ept, struct ept02_tree *tree)
     tree->root = 0;
 }
 
+static void free_sub_pages(struct ept02 *ept, u64 table, u32 level)
+{
+    const u64 *entries = pool_va(table);
+
+    for (u32 i = 0; level > 1 && i < 512; i++)
+        if (entries[i] & SPPT_VALID)
+            free_sub_pages(ept, entries[i] & SPPT_ADDR, level - 1);
+    pool_free(&ept->pool, table);
+}
+
+static void drop_sub_pages(struct ept02 *ept)
+{
+    if (!ept->sppt)
+        return;
+    free_sub_pages(ept, ept->sppt, SPPT_LEVELS);
+    ept->sppt = 0;
+    invept(INVEPT_ALL_CONTEXT, 0);
+}
+
+u64 ept02_sub_pages(struct ept02 *ept, u64 sppt12)
+{
+    if (ept->sppt12 != sppt12)
+        drop_sub_pages(ept);
+    if (!ept->sppt) {
+        ept->sppt = pool_alloc(&ept->pool);
+        if (!ept->sppt) {
+            ept02_invalidate_all(ept);
+            ept->sppt = pool_alloc(&ept->pool);
+        }
+        ept->sppt12 = sppt12;
+    }
+    return ept->sppt;
+}
+
+/* Without memory for it nothing is set, and L2's next write asks again. */
+void ept02_set_sub_pages(struct ept02 *ept, u64 sppt12, u64 ngpa, u64 permissions)
+{
+    u64 *entry = pool_va(ept02_sub_pages(ept, sppt12));
+
+    for (u32 level = SPPT_LEVELS; level > 1; level--) {
+        entry += sppt_index(ngpa, level);
+        if (!*entry) {
+            u64 table = pool_alloc(&ept->pool);
+
+            if (!table) {
+                ept02_invalidate_all(ept);
+                return;
+            }
+            *entry = table | SPPT_VALID;
+        }
+        entry = pool_va(*entry & SPPT_ADDR);
+    }
+    entry += sppt_index(ngpa, 1);
+    if (*entry != permissions) {
+        *entry = permissions;
+        invept(INVEPT_ALL_CONTEXT, 0);
+    }
+}
+
 void ept02_invalidate(struct ept02 *ept, u64 eptp12)
 {
+    drop_sub_pages(ept);
     for (u32 i = 0; i < EPT02_TREES; i++)
         if (ept->trees[i].root && ((ept->trees[i].eptp12 ^ eptp12) & EPT_ADDR) == 0)
             drop_tree(ept, &ept->trees[i]);
@@ -218,9 +280,9 @@ static enum ept12_result access_ept12(u64 key, u64 ngpa, u64 access, struct ept1
     result = ept12_walk(key, ngpa, &caps, walk);
     if (result != EPT12_TRANSLATED)
         return result;
-    if (access & ~walk->rights)
+    if (access & ~(walk->rights | EPT_SUB_PAGE))
         return EPT12_VIOLATION;
-    return ept12_set_flags(key, ngpa, access & EPT_WRITE, log, walk);
+    return ept12_set_flags(key, ngpa, access & (EPT_WRITE | EPT_SUB_PAGE), log, walk);
 }
 
 enum ept02_result ept02_fill(struct ept02 *ept, u64 eptp12, u64 ngpa, u64 access,

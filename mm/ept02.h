@@ -36,15 +36,18 @@ struct ept02 {
     u64 pool_start, pool_end;
     struct ept02_tree trees[EPT02_TREES];
     u64 clock;
+    u64 sppt;   /* physical address of the sub-page-permission table (SPPT02); 0: none */
+    u64 sppt12; /* that of L1's that it stands for */
 };
 
 enum ept02_result {
-    EPT02_FILLED,        /* L2 may try again, on the EPTP that ept02_pointer() now gives */
-    EPT02_HIDDEN,        /* EPT12 allows it, but the memory is L0's */
-    EPT02_UNMAPPED,      /* the same, but EPT01 has no entry yet: it is mapped on demand */
-    EPT02_VIOLATION,     /* EPT12 does not allow it: exit reason 48 */
-    EPT02_MISCONFIGURED, /* exit reason 49 */
-    EPT02_LOG_FULL,      /* exit reason 62 */
+    EPT02_FILLED,         /* L2 may try again, on the EPTP that ept02_pointer() now gives */
+    EPT02_HIDDEN,         /* EPT12 allows it, but the memory is L0's */
+    EPT02_UNMAPPED,       /* the same, but EPT01 has no entry yet: it is mapped on demand */
+    EPT02_VIOLATION,      /* EPT12 does not allow it: exit reason 48 */
+    EPT02_MISCONFIGURED,  /* exit reason 49 */
+    EPT02_LOG_FULL,       /* exit reason 62 */
+    EPT02_SUB_PAGE_EVENT, /* exit reason 66; the caller's finding */
 };
 
 /* Takes over [start, end) for the calling core's trees. */
@@ -54,14 +57,20 @@ void ept02_init(struct ept02 *ept, u64 start, u64 end);
 u64 ept02_pointer(struct ept02 *ept, u64 eptp12);
 
 /* Maps the page that L2 touched at ngpa for an access that needs the rights EPT_READ ... in
-   `access`, and sets EPT12's accessed and dirty flags; a page that becomes dirty is logged. The
-   walk of EPT12 is left in *walk. */
+   `access` (or EPT_SUB_PAGE: a write that the sub-page permissions allow), and sets EPT12's
+   accessed and dirty flags; a page that becomes dirty is logged. The walk of EPT12 is left in
+   *walk. */
 enum ept02_result ept02_fill(struct ept02 *ept, u64 eptp12, u64 ngpa, u64 access,
                              struct ept12_log *log, struct ept12_translation *walk);
 
 /* Puts a leaf at a level, or takes the 4-KiB page's away again. */
 void ept02_map(struct ept02 *ept, u64 eptp12, u64 ngpa, u64 leaf, u32 level);
 void ept02_unmap(struct ept02 *ept, u64 eptp12, u64 ngpa);
+
+/* The table that stands for SPPT12 in vmcs02, and what it says of a page. Both may drop the trees.
+ */
+u64 ept02_sub_pages(struct ept02 *ept, u64 sppt12);
+void ept02_set_sub_pages(struct ept02 *ept, u64 sppt12, u64 ngpa, u64 permissions);
 
 /* INVEPT of one EPTP12, and of all. */
 void ept02_invalidate(struct ept02 *ept, u64 eptp12);

@@ -88,6 +88,8 @@ enum ept12_result ept12_walk(u64 eptp12, u64 ngpa, const struct ept12_caps *caps
     }
     fill_page(out, entry);
     out->rights = rights;
+    out->sub_pages = (eptp12 & EPT12_SUB_PAGES) && out->level == 1 && (entry & EPT_SUB_PAGE) &&
+                     (rights & (EPT_READ | EPT_WRITE)) == EPT_READ;
     return EPT12_TRANSLATED;
 }
 
@@ -175,5 +177,7 @@ bool ept_compose(const struct ept12_translation *translation, u64 ngpa, u64 ept0
         *leaf |= EPT_IGNORE_PAT;
     if (*level > 1)
         *leaf |= EPT_LARGE;
+    if (translation->sub_pages && !translation->clean && (rights & EPT_READ))
+        *leaf |= EPT_SUB_PAGE;
     return true;
 }

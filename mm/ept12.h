@@ -30,6 +30,9 @@ enum ept12_result {
    vol. 3, "Mode-Based Execute Control". */
 #define EPT12_MODE_BASED BIT64(8)
 
+/* The same for bit 61 of the entries of 4-KiB pages. SDM vol. 3, "Sub-Page Write Permissions". */
+#define EPT12_SUB_PAGES BIT64(9)
+
 struct ept12_translation {
     u64 gpa;         /* TRANSLATED: first address of the page, in L1's physical addresses */
     u32 level;       /* of the entry read last: 1 to 3 is a page of 4K, 2M, 1G when TRANSLATED */
@@ -38,6 +41,7 @@ struct ept12_translation {
     u32 memory_type; /* TRANSLATED: enum memory_type */
     bool ignore_pat;
     bool convertible; /* VIOLATION, or an access that is not among the rights: may be a #VE */
+    bool sub_pages;   /* it can be read, and parts of it may be writable */
     bool clean;       /* the first write has to set its dirty flag: ept12_set_flags() */
     struct {
         u64 pa, entry;

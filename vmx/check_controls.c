@@ -131,6 +131,9 @@ static bool translation_controls_valid(const struct vmcs12 *vmcs12, const struct
 {
     u32 proc2 = vmcs12_secondary(vmcs12);
 
+    if ((proc2 & SECONDARY_EXEC_SPP) && (!(proc2 & SECONDARY_EXEC_ENABLE_EPT) ||
+                                         !page_address_valid(caps, vmcs12->spp_table_pointer)))
+        return false;
     if ((proc2 & SECONDARY_EXEC_ENABLE_VPID) && vmcs12->virtual_processor_id == 0)
         return false;
     if (proc2 & SECONDARY_EXEC_ENABLE_EPT)

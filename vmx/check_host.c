@@ -30,24 +30,30 @@ static bool host_msrs_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *
            (!(efer & ~EFER_VALID) && (efer & (EFER_LMA | EFER_LME)) == mode);
 }
 
+/* The same section: CET state. Canonical is what the paging mode of the host takes for it: vmcs01's
+   next entry loads these values, and processors may ask for no less. */
+static bool host_cet_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
+{
+    u32 bits = vmcs12->host_cr4 & CR4_LA57 ? caps->linear_bits : 48;
+    u64 s_cet = vmcs12->host_ia32_s_cet, ssp = vmcs12->host_ssp;
+
+    if (!(vmcs12->vm_exit_controls & VM_EXIT_HOST_ADDR_SPACE_SIZE) && (s_cet | ssp) >> 32)
+        return false;
+    return cet_valid(s_cet, ssp, vmcs12->host_intr_ssp_table, bits) &&
+           !(not_canonical(s_cet, bits) | not_canonical(ssp, bits));
+}
+
 /* The same section: state of newer processors that the VM-exit controls load. */
 static bool host_extended_state_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
 {
     u32 controls = vmcs12->vm_exit_controls;
-    u64 s_cet = vmcs12->host_ia32_s_cet, ssp = vmcs12->host_ssp;
 
     if ((controls & VM_EXIT_LOAD_IA32_PKRS) && vmcs12->host_ia32_pkrs >> 32)
         return false;
     if ((vmcs12_exit2(vmcs12) & VM_EXIT2_LOAD_IA32_SPEC_CTRL) &&
         (vmcs12->host_ia32_spec_ctrl & caps->spec_ctrl_reserved))
         return false;
-    if (!(controls & VM_EXIT_LOAD_CET_STATE))
-        return true;
-    if (controls & VM_EXIT_HOST_ADDR_SPACE_SIZE
-            ? not_canonical(s_cet, caps->linear_bits) | not_canonical(ssp, caps->linear_bits)
-            : (s_cet | ssp) >> 32)
-        return false;
-    return cet_valid(s_cet, ssp, vmcs12->host_intr_ssp_table, caps->linear_bits);
+    return !(controls & VM_EXIT_LOAD_CET_STATE) || host_cet_valid(vmcs12, caps);
 }
 
 /* SDM vol. 3, "Checks on Host Segment and Descriptor-Table Registers". */

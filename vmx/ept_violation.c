@@ -9,6 +9,7 @@
 #include "../hv/inject.h"
 #include "../hv/l0.h"
 #include "../hv/vmcs.h"
+#include "../mm/sppt.h"
 #include "../mm/phys.h"
 
 /* The exit qualification as EPT12 alone would have given it. SDM vol. 3, "Exit Qualification for
@@ -32,8 +33,8 @@ static u64 rights_needed(u64 key, u64 qualification)
     return qualification & EPT_RWX;
 }
 
-static enum ept02_result fill(struct cpu *cpu, u64 key, u64 ngpa, u64 qualification,
-                              struct ept12_translation *walk)
+static enum ept02_result fill_with(struct cpu *cpu, u64 key, u64 ngpa, u64 access,
+                                   struct ept12_translation *walk)
 {
     struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
     struct ept12_log log = {
@@ -41,11 +42,52 @@ static enum ept02_result fill(struct cpu *cpu, u64 key, u64 ngpa, u64 qualificat
         .page = vmcs12->pml_address,
         .index = vmcs12->guest_pml_index,
     };
-    enum ept02_result result =
-        ept02_fill(&cpu->nested.ept02, key, ngpa, rights_needed(key, qualification), &log, walk);
+    enum ept02_result result = ept02_fill(&cpu->nested.ept02, key, ngpa, access, &log, walk);
 
     vmcs12->guest_pml_index = log.index;
     return result;
+}
+
+/* What SPPT12 says of a page goes to SPPT02. False: it is an SPP-related event, which L1 has now.
+ */
+static bool fill_sub_pages(struct cpu *cpu, u64 ngpa, u64 nmi_unblocked, u64 *permissions)
+{
+    u64 sppt12 = cpu->nested.current->vmcs12->spp_table_pointer;
+
+    switch (sppt12_walk(sppt12, ngpa, l0.hw.physical_bits, permissions)) {
+    case SPPT_MISS: l2_exit_to_l1(cpu, EXIT_REASON_SPP, SPP_EVENT_MISS | nmi_unblocked); break;
+    case SPPT_MISCONFIGURED: l2_exit_to_l1(cpu, EXIT_REASON_SPP, nmi_unblocked); break;
+    case SPPT_FOUND:
+        ept02_set_sub_pages(&cpu->nested.ept02, sppt12, ngpa, *permissions);
+        return true;
+    }
+    return false;
+}
+
+/* SDM vol. 3, "Write Accesses That Are Eligible for Sub-Page Write Permissions": not those to
+   paging structures. */
+static bool sub_pages_apply(const struct ept12_translation *walk, u64 qualification)
+{
+    const u64 linear = EPT_VIOLATION_LINEAR_VALID | EPT_VIOLATION_TRANSLATED;
+
+    return walk->sub_pages && (qualification & EPT_VIOLATION_WRITE) &&
+           (qualification & linear) == linear;
+}
+
+static enum ept02_result fill(struct cpu *cpu, u64 key, u64 ngpa, u64 qualification,
+                              struct ept12_translation *walk)
+{
+    u64 access = rights_needed(key, qualification);
+    enum ept02_result result = fill_with(cpu, key, ngpa, access, walk);
+    u64 permissions;
+
+    if (result != EPT02_VIOLATION || !sub_pages_apply(walk, qualification))
+        return result;
+    if (!fill_sub_pages(cpu, ngpa, qualification & EPT_VIOLATION_NMI_UNBLOCKED, &permissions))
+        return EPT02_SUB_PAGE_EVENT;
+    if (!sppt_allows(permissions, ngpa))
+        return EPT02_VIOLATION;
+    return fill_with(cpu, key, ngpa, (access & ~EPT_WRITE) | EPT_SUB_PAGE, walk);
 }
 
 /* SDM vol. 3, "Virtualization-Exception Information". */
@@ -129,6 +171,7 @@ void l2_ept_violation(struct cpu *cpu)
         violation_of_ept12(cpu, &walk, qualification12(qualification, walk.rights));
         return;
     case EPT02_MISCONFIGURED: l2_exit_to_l1(cpu, EXIT_REASON_EPT_MISCONFIG, 0); return;
+    case EPT02_SUB_PAGE_EVENT: return;
     case EPT02_LOG_FULL:
         l2_exit_to_l1(cpu, EXIT_REASON_PML_FULL, qualification & EPT_VIOLATION_NMI_UNBLOCKED);
         return;
@@ -143,4 +186,15 @@ void l2_ept_violation(struct cpu *cpu)
     }
     vmcs02_load_ept(cpu, vmcs12);
     reinject_interrupted_event(qualification & EPT_VIOLATION_NMI_UNBLOCKED);
+}
+
+void l2_sub_page_event(struct cpu *cpu)
+{
+    u64 nmi_unblocked = vmread(EXIT_QUALIFICATION) & EPT_VIOLATION_NMI_UNBLOCKED;
+    u64 permissions;
+
+    if (!fill_sub_pages(cpu, vmread(GUEST_PHYSICAL_ADDRESS), nmi_unblocked, &permissions))
+        return;
+    vmcs02_load_ept(cpu, cpu->nested.current->vmcs12);
+    reinject_interrupted_event(nmi_unblocked);
 }

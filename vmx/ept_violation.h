@@ -7,4 +7,7 @@
 /* L2 had one; vmcs02 is current. */
 void l2_ept_violation(struct cpu *cpu);
 
+/* L2 wrote to a page with sub-page permissions that SPPT02 lacks; vmcs02 is current. */
+void l2_sub_page_event(struct cpu *cpu);
+
 #endif

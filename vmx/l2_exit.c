@@ -46,7 +46,8 @@ static void save_exit_information(struct vmcs12 *vmcs12, u32 reason, u64 qualifi
     vmcs12->vm_exit_instruction_len = vmread32(VM_EXIT_INSTRUCTION_LEN);
     vmcs12->vmx_instruction_info = vmread32(VMX_INSTRUCTION_INFO);
     vmcs12->guest_linear_address = vmread(GUEST_LINEAR_ADDRESS);
-    if (reason == EXIT_REASON_EPT_VIOLATION || reason == EXIT_REASON_EPT_MISCONFIG)
+    if (reason == EXIT_REASON_EPT_VIOLATION || reason == EXIT_REASON_EPT_MISCONFIG ||
+        reason == EXIT_REASON_SPP)
         vmcs12->guest_physical_address = vmread(GUEST_PHYSICAL_ADDRESS);
     vmcs12->vm_entry_intr_info_field &= ~INTR_INFO_VALID_MASK;
 }
@@ -244,6 +245,7 @@ void l2_exit(struct cpu *cpu, u32 reason)
     case EXIT_REASON_VMREAD:
     case EXIT_REASON_VMWRITE: handle_field_access(cpu, basic); break;
     case EXIT_REASON_EPT_VIOLATION: l2_ept_violation(cpu); break;
+    case EXIT_REASON_SPP: l2_sub_page_event(cpu); break;
     case EXIT_REASON_VMFUNC: l2_vmfunc(cpu); break;
     case EXIT_REASON_EPT_MISCONFIG: panic("EPT02 is misconfigured"); break;
     case EXIT_REASON_INIT:

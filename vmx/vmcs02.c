@@ -215,7 +215,8 @@ u64 vmcs02_ept_key(const struct vmcs12 *vmcs12)
 
     if (secondary & SECONDARY_EXEC_ENABLE_EPT)
         return vmcs12->ept_pointer |
-               (secondary & SECONDARY_EXEC_MODE_BASED_EPT_EXEC ? EPT12_MODE_BASED : 0);
+               (secondary & SECONDARY_EXEC_MODE_BASED_EPT_EXEC ? EPT12_MODE_BASED : 0) |
+               (secondary & SECONDARY_EXEC_SPP ? EPT12_SUB_PAGES : 0);
     if (secondary & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES)
         return vmcs12->apic_access_addr | EPT02_IDENTITY;
     return 0;
@@ -224,8 +225,14 @@ u64 vmcs02_ept_key(const struct vmcs12 *vmcs12)
 void vmcs02_load_ept(struct cpu *cpu, const struct vmcs12 *vmcs12)
 {
     u64 key = vmcs02_ept_key(vmcs12);
+    struct ept02 *ept = &cpu->nested.ept02;
 
-    vmwrite(EPT_POINTER, key ? ept02_pointer(&cpu->nested.ept02, key) : l0.ept01_pointer);
+    vmwrite(EPT_POINTER, key ? ept02_pointer(ept, key) : l0.ept01_pointer);
+    if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_SPP) {
+        vmwrite(SPP_TABLE_POINTER, ept02_sub_pages(ept, vmcs12->spp_table_pointer));
+        /* The one before may be gone, to make room. */
+        vmwrite(EPT_POINTER, ept02_pointer(ept, key));
+    }
 }
 
 /* The union of what L0 and L1 want to intercept; all of it if L1 uses no bitmap. */

@@ -1140,6 +1140,12 @@ GUEST_CODE 64, "cet jump nop"
     nop
     vmcall
 END
+GUEST 64, "write rdi", mov [rdi], eax
+GUEST_CODE 64, "read and write spare"
+    mov ebx, [rdi]
+    mov [rdi], eax
+    vmcall
+END
 GUEST_ALL "tpause", {db 0x66, 0x0f, 0xae, 0xf1}
 GUEST_ALL "umwait", {db 0xf2, 0x0f, 0xae, 0xf1}
 GUEST 64, "umwait edx", {db 0xf2, 0x0f, 0xae, 0xf2}

@@ -118,6 +118,7 @@ static void run_rows(void)
     rows_apic();
     rows_shadowing();
     rows_state();
+    rows_sub_pages();
     rows_time();
     rows_untouched();
     if (config.cpus > 1)

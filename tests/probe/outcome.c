@@ -226,7 +226,8 @@ static void say_addresses(u32 reason)
 {
     u64 qualification = vm_read(EXIT_QUALIFICATION);
 
-    if (reason == EXIT_REASON_EPT_VIOLATION || reason == EXIT_REASON_EPT_MISCONFIG)
+    if (reason == EXIT_REASON_EPT_VIOLATION || reason == EXIT_REASON_EPT_MISCONFIG ||
+        reason == EXIT_REASON_SPP)
         say(" gpa %p", (void *)vm_read(GUEST_PHYSICAL_ADDRESS));
     if ((reason == EXIT_REASON_EPT_VIOLATION && qualification & EPT_VIOLATION_LINEAR_VALID) ||
         (reason == EXIT_REASON_IO_INSTRUCTION && qualification & BIT(4)) ||

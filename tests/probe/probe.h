@@ -83,6 +83,8 @@ enum arena_page {
     PAGE_VMWRITE_BITMAP,
     PAGE_POSTED,
     PAGE_SHADOW_VMCS,
+    PAGE_SPPT, /* four tables, the root first */
+    PAGE_SPPT_LAST = PAGE_SPPT + 3,
     PAGE_EPT_PML4,
     PAGE_EPT_PDPT,
     PAGE_EPT_PD,
@@ -550,6 +552,7 @@ void rows_vmfunc(void);
 void rows_apic(void);
 void rows_shadowing(void);
 void rows_state(void);
+void rows_sub_pages(void);
 void rows_machine(void);
 void rows_attack(void);
 void rows_smp(void);

@@ -489,8 +489,12 @@ static const struct guest_row use_rows[] = {
 /* ---- user wait and pause */
 
 static const struct guest_row wait_rows[] = {
-    {.name = "tpause", .modes = ALL_MODES, .edits = {USER_WAIT, REG(RCX, 0), REG(RAX, 0)}},
-    {.name = "umwait", .modes = ALL_MODES, .edits = {USER_WAIT, REG(RCX, 1), REG(RAX, 0)}},
+    {.name = "tpause",
+     .modes = ALL_MODES,
+     .edits = {USER_WAIT, REG(RCX, 0), REG(RAX, 0), REG(RDX, 0)}},
+    {.name = "umwait",
+     .modes = ALL_MODES,
+     .edits = {USER_WAIT, REG(RCX, 1), REG(RAX, 0), REG(RDX, 0)}},
     {.name = "umonitor", .modes = M64 | M32 | USER64, .edits = {USER_WAIT, REG(RAX, L2_DATA)}},
     {.name = "tpause disabled", .code = "tpause", .modes = M64 | USER64 | M32},
     {.name = "umwait disabled", .code = "umwait", .modes = M64 | USER64 | M32},
@@ -512,7 +516,9 @@ static const struct guest_row wait_rows[] = {
     {.name = "tpause disabled, rdtsc exiting",
      .code = "tpause",
      .edits = {PROC(CPU_BASED_RDTSC_EXITING)}},
-    {.name = "tpause of state 2", .code = "tpause", .edits = {USER_WAIT, REG(RCX, 2)}},
+    {.name = "tpause of state 2",
+     .code = "tpause",
+     .edits = {USER_WAIT, REG(RCX, 2), REG(RAX, 0), REG(RDX, 0)}},
     {.name = "tpause of state 2 exits",
      .code = "tpause",
      .edits = {USER_WAIT, PROC(CPU_BASED_RDTSC_EXITING), REG(RCX, 2)}},

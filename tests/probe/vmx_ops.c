@@ -130,6 +130,10 @@ void vmx_print_capabilities(void)
 {
     for (u32 msr = MSR_IA32_VMX_BASIC; msr <= MSR_IA32_VMX_VMFUNC; msr++)
         print_msr(msr);
+    if (proc_caps.may & CPU_BASED_ACTIVATE_TERTIARY_CONTROLS)
+        print_msr(MSR_IA32_VMX_PROCBASED_CTLS3);
+    if (exit_caps.may & VM_EXIT_ACTIVATE_SECONDARY)
+        print_msr(MSR_IA32_VMX_EXIT_CTLS2);
     for (u32 i = 0; i < FEATURE_COUNT; i++) {
         line_clear();
         say("%s", offer(i));
@@ -164,9 +168,25 @@ feature_set features_of(u32 field, u32 bits)
     return found;
 }
 
+/* The same for the two words of 64 bits. */
+static feature_set features_of_wide(enum capability_word word, u64 bits)
+{
+    feature_set found = 0;
+
+    for (u32 f = 0; f < FEATURE_COUNT; f++)
+        if (features[f].word == word && bits >> features[f].bit & 1)
+            found |= FEATURE_BIT(f);
+    return found;
+}
+
 feature_set features_in_use(void)
 {
     feature_set found = 0;
+
+    if (vm_read(CPU_BASED_VM_EXEC_CONTROL) & proc_caps.may & CPU_BASED_ACTIVATE_TERTIARY_CONTROLS)
+        found |= features_of_wide(WORD_PROC3, vm_read(TERTIARY_VM_EXEC_CONTROL));
+    if (vm_read(VM_EXIT_CONTROLS) & exit_caps.may & VM_EXIT_ACTIVATE_SECONDARY)
+        found |= features_of_wide(WORD_EXIT2, vm_read(SECONDARY_VM_EXIT_CONTROLS));
 
     for (u32 i = 0; i < ARRAY_SIZE(control_words); i++)
         if (control_words[i].caps->may)

@@ -236,6 +236,7 @@ static bool needs_met(const struct vmx_caps *caps, enum feature feature)
     case FEATURE_EPTP_SWITCHING:
         return caps_offer(caps, FEATURE_VMFUNC) && caps_offer(caps, FEATURE_EPT);
     case FEATURE_EPT_VIOLATION_VE:
+    case FEATURE_SUB_PAGES:
     case FEATURE_MODE_BASED_EXECUTE: return caps_offer(caps, FEATURE_EPT);
     case FEATURE_PML: return caps_offer(caps, FEATURE_EPT_ACCESSED_DIRTY);
     case FEATURE_INVVPID_ADDRESS:

@@ -24,6 +24,7 @@ static s32 outcome(const struct vmcs12 *v, const struct vmx_caps *caps)
 #define EXIT2                                                                                      \
     COR(true_exit, (u64)VM_EXIT_ACTIVATE_SECONDARY << 32), C(exit2, 4),                            \
         VOR(EXIT, VM_EXIT_ACTIVATE_SECONDARY)
+#define SPP           COR(proc2, (u64)SECONDARY_EXEC_SPP << 32), VOR(PROC2, SECONDARY_EXEC_SPP)
 #define SHADOWING     VOR(PROC2, SECONDARY_EXEC_SHADOW_VMCS)
 #define FUNCTIONS     VOR(PROC2, SECONDARY_EXEC_ENABLE_VMFUNC)
 #define SECONDARY_OFF VCLR(PROC, CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
@@ -104,6 +105,13 @@ static const struct row rows[] = {
     {"exit 2 bit 3", BASE_64, BAD, {EXIT2, V(secondary_vm_exit_controls, 8)}},
     {"exit 2 bit 63", BASE_64, BAD, {EXIT2, V(secondary_vm_exit_controls, BIT64(63))}},
     {"exit 2 not activated", BASE_64, OK, {V(secondary_vm_exit_controls, ~0ull)}},
+    /* sub-page write permissions */
+    PAGE_ROWS(spp_table_pointer, OK, SPP),
+    {"sub-page permissions without EPT",
+     BASE_64_RESTRICTED,
+     BAD,
+     {SPP, VCLR(PROC2, SECONDARY_EXEC_ENABLE_EPT)}},
+    {"sub-page table unused", BASE_64, OK, {V(spp_table_pointer, ~0ull)}},
     /* NMIs */
     {"virtual NMIs", BASE_64, OK, {VOR(PIN, PIN_BASED_VIRTUAL_NMIS)}},
     {"virtual NMIs without NMI exiting",

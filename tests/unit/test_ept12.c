@@ -43,7 +43,7 @@ static u64 slot(u32 level)
 
 static u64 eptp(void) { return (levels == 5 ? EPTP5 : EPTP4) | role; }
 
-static u64 all_rights(void) { return EPT_RWX | (role ? EPT_EXEC_USER : 0); }
+static u64 all_rights(void) { return EPT_RWX | (role & EPT12_MODE_BASED ? EPT_EXEC_USER : 0); }
 
 /* Tables that lead to a page of this level; its entry is the caller's. */
 static void build(u32 page_level, u64 entry)
@@ -75,6 +75,31 @@ static void each_page_size_translates(void **state)
             assert_int_equal(ept12_address(&t, ngpa), PAGE_GPA | (ngpa & (BIT64(shift) - 1)));
             assert_int_equal(fake_reads, levels - level + 1);
         }
+    }
+}
+
+/* Parts of a page can be writable: 4 KiB, readable, not writable as a whole, not waiting for its
+   dirty flag. */
+static void sub_pages_of_a_page(void **state)
+{
+    (void)state;
+    for (u32 i = 0; i < 64; i++) {
+        bool asked = i & 1, bit = i & 2, clean = i & 4, small = i & 8;
+        u64 rights = i & 16 ? EPT_RWX : i & 32 ? EPT_EXEC : EPT_READ;
+        bool wanted = asked && bit && small && rights == EPT_READ;
+        struct ept12_translation t;
+        u64 leaf = 0;
+        u32 level;
+
+        setup(state);
+        role = asked ? EPT12_SUB_PAGES : 0;
+        build(small ? 1 : 2,
+              PAGE_GPA | rights | (bit ? EPT_SUB_PAGE : 0) | (small ? 0 : EPT_LARGE));
+        assert_int_equal(ept12_walk(eptp(), ngpa, &caps, &t), EPT12_TRANSLATED);
+        assert_int_equal(t.sub_pages, wanted);
+        t.clean = clean;
+        assert_true(ept_compose(&t, ngpa, EPT_RWX, 1, 3, &leaf, &level));
+        assert_int_equal((bool)(leaf & EPT_SUB_PAGE), wanted && !clean);
     }
 }
 
@@ -505,6 +530,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(each_page_size_translates, setup),
+        cmocka_unit_test_setup(sub_pages_of_a_page, setup),
         cmocka_unit_test_setup(addresses_beyond_the_tables_are_violations, setup),
         cmocka_unit_test_setup(every_entry_matches_the_model, setup),
         cmocka_unit_test_setup(rights_are_the_and_of_all_levels, setup),
