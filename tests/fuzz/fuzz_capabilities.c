@@ -38,6 +38,8 @@ static struct vmx_caps take_hardware(struct input *in)
     struct vmx_caps hw = {
         .basic = take64(in),
         .proc2 = (u64)take32(in) << 32,
+        .proc3 = take64(in),
+        .exit2 = take64(in),
         .misc = take64(in),
         .cr0_fixed0 = take32(in),
         .cr4_fixed0 = take32(in),
@@ -82,6 +84,7 @@ static void check_dependencies(const struct vmx_caps *caps)
         {FEATURE_EPTP_SWITCHING, FEATURE_EPT},
         {FEATURE_EPTP_SWITCHING, FEATURE_VMFUNC},
         {FEATURE_MODE_BASED_EXECUTE, FEATURE_EPT},
+        {FEATURE_SUB_PAGES, FEATURE_EPT},
         {FEATURE_EPT, FEATURE_SECONDARY_CONTROLS},
         {FEATURE_VPID, FEATURE_SECONDARY_CONTROLS},
     };
@@ -90,6 +93,8 @@ static void check_dependencies(const struct vmx_caps *caps)
         DEMAND(!offers(caps, pairs[i].feature) || offers(caps, pairs[i].needs));
     DEMAND(offers(caps, FEATURE_SECONDARY_CONTROLS) || caps->proc2 == 0);
     DEMAND(!(caps->proc2 & 0xffffffff));
+    DEMAND(offers(caps, FEATURE_TERTIARY_CONTROLS) == (caps->proc3 != 0));
+    DEMAND(offers(caps, FEATURE_SECONDARY_EXIT_CONTROLS) == (caps->exit2 != 0));
     DEMAND(!(caps->ept_vpid & 0xffffffff) == !offers(caps, FEATURE_EPT));
     DEMAND(!(caps->ept_vpid >> 32) == !offers(caps, FEATURE_VPID));
 }
@@ -151,6 +156,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     check_words(caps.exit, caps.true_exit, hw.exit, hw.true_exit, has_true);
     check_words(caps.entry, caps.true_entry, hw.entry, hw.true_entry, has_true);
     DEMAND(!(caps.proc2 >> 32 & ~(hw.proc2 >> 32)));
+    DEMAND(!(caps.proc3 & ~hw.proc3) && !(caps.exit2 & ~hw.exit2));
     DEMAND((caps.basic & 0x7fffffff) == VMCS12_REVISION && !(caps.basic & BIT64(31)));
     DEMAND(!(caps.cr4_fixed1 & ~hw.cr4_fixed1) && !(hw.cr4_fixed0 & ~caps.cr4_fixed0));
     DEMAND(!(caps.vmfunc & ~hw.vmfunc) && !(caps.ept_vpid & 0x00400081 & ~hw.ept_vpid));
@@ -165,6 +171,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     DEMAND(again.offered == caps.offered);
     DEMAND(again.pin == caps.pin && again.proc == caps.proc && again.exit == caps.exit);
     DEMAND(again.entry == caps.entry && again.proc2 == caps.proc2);
+    DEMAND(again.proc3 == caps.proc3 && again.exit2 == caps.exit2);
     DEMAND(again.vmcs_enum == caps.vmcs_enum && again.ept_vpid == caps.ept_vpid);
     return 0;
 }

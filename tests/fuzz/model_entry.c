@@ -108,6 +108,8 @@ static bool execution(const struct vmcs12 *v, const struct vmx_caps *caps,
     RULE(bit(proc2, 17) && (!bit(proc2, 1) || !page(v->pml_address, caps)));
     RULE(bit(proc2, 14) && (!page(v->vmread_bitmap, caps) || !page(v->vmwrite_bitmap, caps)));
     RULE(bit(proc2, 22) && !bit(proc2, 1));
+    RULE(bit(proc2, 23) && (!bit(proc2, 1) || !page(v->spp_table_pointer, caps)));
+    RULE(bit(proc, 17) && v->tertiary_vm_exec_control & ~caps->proc3);
     RULE(bit(proc2, 18) && !page(v->ve_information_address, caps));
     if (bit(proc2, 13)) {
         for (u32 i = 0; i < 64; i++)
@@ -123,6 +125,7 @@ static bool execution(const struct vmcs12 *v, const struct vmx_caps *caps,
 static bool exit(const struct vmcs12 *v, const struct vmx_caps *caps)
 {
     RULE(!allowed(v->vm_exit_controls, caps->true_exit));
+    RULE(bit(v->vm_exit_controls, 31) && v->secondary_vm_exit_controls & ~caps->exit2);
     RULE(!bit(v->pin_based_vm_exec_control, 6) && bit(v->vm_exit_controls, 22));
     RULE(!msr_area(v->vm_exit_msr_store_count, v->vm_exit_msr_store_addr, caps));
     RULE(!msr_area(v->vm_exit_msr_load_count, v->vm_exit_msr_load_addr, caps));
@@ -189,6 +192,14 @@ static bool fixed(u64 value, u64 fixed0, u64 fixed1)
     return true;
 }
 
+static bool cet(u64 control, u64 ssp)
+{
+    for (u32 i = 6; i < 10; i++)
+        RULE(bit(control, i));
+    RULE(bit(control, 10) && bit(control, 11));
+    return ssp % 4 == 0;
+}
+
 bool model_host_valid(const struct vmcs12 *v, const struct vmx_caps *caps, bool l1_long_mode)
 {
     const u16 selectors[] = {v->host_es_selector, v->host_cs_selector, v->host_ss_selector,
@@ -210,6 +221,18 @@ bool model_host_valid(const struct vmcs12 *v, const struct vmx_caps *caps, bool 
     if (bit(v->vm_exit_controls, 21)) {
         RULE(!efer_bits(v->host_ia32_efer));
         RULE(bit(v->host_ia32_efer, 10) != wide || bit(v->host_ia32_efer, 8) != wide);
+    }
+    RULE(bit(v->vm_exit_controls, 29) && v->host_ia32_pkrs >> 32);
+    RULE(bit(v->vm_exit_controls, 31) && bit(v->secondary_vm_exit_controls, 2) &&
+         v->host_ia32_spec_ctrl & caps->spec_ctrl_reserved);
+    if (bit(v->vm_exit_controls, 28)) {
+        u32 bits = bit(v->host_cr4, 12) ? caps->linear_bits : 48;
+
+        RULE(!cet(v->host_ia32_s_cet, v->host_ssp));
+        RULE(!canonical(v->host_intr_ssp_table, bits));
+        RULE(!canonical(v->host_ia32_s_cet, bits));
+        RULE(!canonical(v->host_ssp, bits));
+        RULE(!wide && (v->host_ia32_s_cet >> 32 || v->host_ssp >> 32));
     }
     /* "Checks on Host Segment and Descriptor-Table Registers". */
     for (u32 i = 0; i < ARRAY_SIZE(selectors); i++)
@@ -259,6 +282,12 @@ static bool registers(const struct vmcs12 *v, const struct vmx_caps *caps)
         RULE(bit(v->guest_ia32_efer, 10) != ia32e);
         RULE(bit(v->guest_cr0, 31) && bit(v->guest_ia32_efer, 10) != bit(v->guest_ia32_efer, 8));
     }
+    RULE(bit(v->vm_entry_controls, 16) && (v->guest_ia32_bndcfgs >> 2 & 0x3ff));
+    RULE(bit(v->vm_entry_controls, 16) && !canonical(v->guest_ia32_bndcfgs, caps->linear_bits));
+    RULE(bit(v->vm_entry_controls, 19) && v->guest_uinv >= 256);
+    RULE(bit(v->vm_entry_controls, 22) && v->guest_ia32_pkrs >> 32);
+    RULE(bit(v->vm_entry_controls, 20) && !cet(v->guest_ia32_s_cet, v->guest_ssp));
+    RULE(bit(v->vm_entry_controls, 20) && !canonical(v->guest_intr_ssp_table, caps->linear_bits));
     return true;
 }
 

@@ -32,8 +32,10 @@ def dependencies(known: Features) -> list[tuple[str, str]]:
     by_ident = {ident: name for name, (ident, _, _) in known.items()}
     source = (TOP / "vmx" / "capabilities.c").read_text()
     found = [(by_ident[feature], by_ident[needs]) for feature, needs in DEPENDENCY.findall(source)]
-    secondary = by_ident["SECONDARY_CONTROLS"]
-    return found + [(name, secondary) for name, (_, word, _) in known.items() if word == "PROC2"]
+    activation = {"PROC2": "SECONDARY_CONTROLS", "PROC3": "TERTIARY_CONTROLS",
+                  "EXIT2": "SECONDARY_EXIT_CONTROLS"}
+    return found + [(name, by_ident[activation[word]]) for name, (_, word, _) in known.items()
+                    if word in activation]
 
 
 def groups() -> dict[str, list[str]]:
