@@ -312,6 +312,7 @@ struct vmx_msr_entry {
 #define EPT_CAP_INVEPT             BIT64(20)
 #define EPT_CAP_AD                 BIT64(21)
 #define EPT_CAP_ADVANCED_EXIT_INFO BIT64(22)
+#define EPT_CAP_SHADOW_STACK       BIT64(23)
 #define EPT_CAP_INVEPT_SINGLE      BIT64(25)
 #define EPT_CAP_INVEPT_ALL         BIT64(26)
 #define VPID_CAP_INVVPID           BIT64(32)
@@ -326,6 +327,7 @@ struct vmx_msr_entry {
 #define EPTP_WALK_LENGTH_4    (3ull << 3)
 #define EPTP_WALK_LENGTH_5    (4ull << 3)
 #define EPTP_AD               BIT64(6)
+#define EPTP_SHADOW_STACK     BIT64(7)
 #define EPT_READ              BIT64(0)
 #define EPT_WRITE             BIT64(1)
 #define EPT_EXEC              BIT64(2)
@@ -337,6 +339,7 @@ struct vmx_msr_entry {
 #define EPT_ACCESSED          BIT64(8)
 #define EPT_DIRTY             BIT64(9)
 #define EPT_EXEC_USER         BIT64(10) /* with mode-based execute control */
+#define EPT_SHADOW_STACK      BIT64(60) /* of the supervisor */
 #define EPT_SUB_PAGE          BIT64(61) /* writable in parts */
 #define EPT_SUPPRESS_VE       BIT64(63)
 #define EPT_ADDR              0x000ffffffffff000ull
@@ -365,6 +368,8 @@ struct vmx_msr_entry {
 #define EPT_VIOLATION_USER          BIT64(9)
 #define EPT_VIOLATION_ADVANCED      (7ull << 9) /* advanced VM-exit information */
 #define EPT_VIOLATION_NMI_UNBLOCKED BIT64(12)
+#define EPT_VIOLATION_SHADOW_STACK  BIT64(13) /* the access is one */
+#define EPT_VIOLATION_STACK_PAGE    BIT64(14) /* the supervisor's, as EPT has it */
 #define EPT_VIOLATION_SHADOW_STACK  BIT64(13)
 
 /* Exit qualification of an SPP-related event. */

@@ -93,6 +93,7 @@
     X(EPT_1G, "ept-1g-pages", EPT_VPID, 17)                                                        \
     X(EPT_ACCESSED_DIRTY, "ept-accessed-dirty", EPT_VPID, 21)                                      \
     X(EPT_ADVANCED_EXIT_INFO, "ept-advanced-exit-information", EPT_VPID, 22)                       \
+    X(EPT_SHADOW_STACK, "ept-supervisor-shadow-stack", EPT_VPID, 23)                               \
     X(INVVPID_ADDRESS, "invvpid-individual-address", EPT_VPID, 40)                                 \
     X(INVVPID_RETAIN_GLOBALS, "invvpid-retaining-globals", EPT_VPID, 43)                           \
     X(EPTP_SWITCHING, "eptp-switching", VMFUNC, 0)

@@ -24,7 +24,8 @@ static bool is_identity(u64 key) { return (key & EPTP_MEMORY_TYPE) == EPT02_IDEN
  */
 static u64 hardware_eptp(const struct ept02_tree *tree)
 {
-    return tree->root | MT_WB | (tree->levels - 1) << 3 | (tree->eptp12 & EPTP_AD);
+    return tree->root | MT_WB | (tree->levels - 1) << 3 |
+           (tree->eptp12 & (EPTP_AD | EPTP_SHADOW_STACK));
 }
 
 static void flush(const struct ept02_tree *tree)
@@ -280,7 +281,7 @@ static enum ept12_result access_ept12(u64 key, u64 ngpa, u64 access, struct ept1
     result = ept12_walk(key, ngpa, &caps, walk);
     if (result != EPT12_TRANSLATED)
         return result;
-    if (access & ~(walk->rights | EPT_SUB_PAGE))
+    if (access & EPT_SHADOW_STACK ? !walk->shadow_stack : access & ~(walk->rights | EPT_SUB_PAGE))
         return EPT12_VIOLATION;
     return ept12_set_flags(key, ngpa, access & (EPT_WRITE | EPT_SUB_PAGE), log, walk);
 }

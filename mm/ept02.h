@@ -57,9 +57,9 @@ void ept02_init(struct ept02 *ept, u64 start, u64 end);
 u64 ept02_pointer(struct ept02 *ept, u64 eptp12);
 
 /* Maps the page that L2 touched at ngpa for an access that needs the rights EPT_READ ... in
-   `access` (or EPT_SUB_PAGE: a write that the sub-page permissions allow), and sets EPT12's
-   accessed and dirty flags; a page that becomes dirty is logged. The walk of EPT12 is left in
-   *walk. */
+   `access` (EPT_SUB_PAGE: a write that the sub-page permissions allow; EPT_SHADOW_STACK besides:
+   one to a shadow stack of the supervisor), and sets EPT12's accessed and dirty flags; a page that
+   becomes dirty is logged. The walk of EPT12 is left in *walk. */
 enum ept02_result ept02_fill(struct ept02 *ept, u64 eptp12, u64 ngpa, u64 access,
                              struct ept12_log *log, struct ept12_translation *walk);
 

@@ -63,7 +63,7 @@ enum ept12_result ept12_walk(u64 eptp12, u64 ngpa, const struct ept12_caps *caps
 {
     u64 table = eptp12 & EPT_ADDR;
     u64 rights = EPT_RWX | (eptp12 & EPT12_MODE_BASED ? EPT_EXEC_USER : 0);
-    u64 present = rights;
+    u64 present = rights, above;
     u64 entry;
 
     *out = (struct ept12_translation){0};
@@ -81,6 +81,7 @@ enum ept12_result ept12_walk(u64 eptp12, u64 ngpa, const struct ept12_caps *caps
             return EPT12_VIOLATION;
         if (misconfigured(entry, out->level, caps))
             return EPT12_MISCONFIGURED;
+        above = rights;
         rights &= entry;
         if (maps_page(entry, out->level, caps))
             break;
@@ -88,6 +89,8 @@ enum ept12_result ept12_walk(u64 eptp12, u64 ngpa, const struct ept12_caps *caps
     }
     fill_page(out, entry);
     out->rights = rights;
+    out->shadow_stack = (eptp12 & EPTP_SHADOW_STACK) && (entry & EPT_SHADOW_STACK) &&
+                        (rights & EPT_READ) && (above & EPT_WRITE);
     out->sub_pages = (eptp12 & EPT12_SUB_PAGES) && out->level == 1 && (entry & EPT_SUB_PAGE) &&
                      (rights & (EPT_READ | EPT_WRITE)) == EPT_READ;
     return EPT12_TRANSLATED;
@@ -177,6 +180,8 @@ bool ept_compose(const struct ept12_translation *translation, u64 ngpa, u64 ept0
         *leaf |= EPT_IGNORE_PAT;
     if (*level > 1)
         *leaf |= EPT_LARGE;
+    if (translation->shadow_stack && !translation->clean && (rights & EPT_READ))
+        *leaf |= EPT_SHADOW_STACK;
     if (translation->sub_pages && !translation->clean && (rights & EPT_READ))
         *leaf |= EPT_SUB_PAGE;
     return true;

@@ -40,9 +40,10 @@ struct ept12_translation {
     u64 rights;      /* EPT_READ ..., and over all levels; 0 unless TRANSLATED */
     u32 memory_type; /* TRANSLATED: enum memory_type */
     bool ignore_pat;
-    bool convertible; /* VIOLATION, or an access that is not among the rights: may be a #VE */
-    bool sub_pages;   /* it can be read, and parts of it may be writable */
-    bool clean;       /* the first write has to set its dirty flag: ept12_set_flags() */
+    bool convertible;  /* VIOLATION, or an access that is not among the rights: may be a #VE */
+    bool sub_pages;    /* it can be read, and parts of it may be writable */
+    bool shadow_stack; /* the supervisor may use it as one */
+    bool clean;        /* the first write has to set its dirty flag: ept12_set_flags() */
     struct {
         u64 pa, entry;
     } path[EPT12_LEVELS_MAX]; /* the entries as they were read, by level - 1 */

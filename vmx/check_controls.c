@@ -13,10 +13,8 @@
     (BIT(VECTOR_DF) | BIT(VECTOR_TS) | BIT(VECTOR_NP) | BIT(VECTOR_SS) | BIT(VECTOR_GP) |          \
      BIT(VECTOR_PF) | BIT(VECTOR_AC))
 
-#define VMX_BASIC_ANY_ERROR_CODE        BIT64(56)
-#define EPT_CAP_SUPERVISOR_SHADOW_STACK BIT64(23)
-#define EPTP_SUPERVISOR_SHADOW_STACK    BIT64(7)
-#define EPTP_RESERVED                   0xf00ull
+#define VMX_BASIC_ANY_ERROR_CODE BIT64(56)
+#define EPTP_RESERVED            0xf00ull
 
 /* "VM-Execution Control Fields": allowed 0- and 1-settings, CR3 targets. */
 static bool execution_words_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
@@ -120,8 +118,7 @@ bool eptp_valid(u64 eptp, const struct vmx_caps *caps)
         return false;
     if ((eptp & EPTP_AD) && !(caps->ept_vpid & EPT_CAP_AD))
         return false;
-    if ((eptp & EPTP_SUPERVISOR_SHADOW_STACK) &&
-        !(caps->ept_vpid & EPT_CAP_SUPERVISOR_SHADOW_STACK))
+    if ((eptp & EPTP_SHADOW_STACK) && !(caps->ept_vpid & EPT_CAP_SHADOW_STACK))
         return false;
     return !(eptp & EPTP_RESERVED) && address_in_width(caps, eptp);
 }

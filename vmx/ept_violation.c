@@ -14,13 +14,20 @@
 
 /* The exit qualification as EPT12 alone would have given it. SDM vol. 3, "Exit Qualification for
    EPT Violations". */
-static u64 qualification12(u64 qualification, u64 rights)
+static u64 qualification12(u64 qualification, u64 key, const struct ept12_translation *walk)
 {
-    qualification &= ~(EPT_RWX << EPT_VIOLATION_RWX_SHIFT | EPT_VIOLATION_EXEC_USER);
+    u64 rights = walk->rights;
+    bool stack_page =
+        (key & EPTP_SHADOW_STACK) && (walk->path[walk->level - 1].entry & EPT_SHADOW_STACK);
+
+    qualification &=
+        ~(EPT_RWX << EPT_VIOLATION_RWX_SHIFT | EPT_VIOLATION_EXEC_USER | EPT_VIOLATION_STACK_PAGE);
     if (!caps_offer(&l0.caps, FEATURE_EPT_ADVANCED_EXIT_INFO))
         qualification &= ~EPT_VIOLATION_ADVANCED;
     if (rights & EPT_EXEC_USER)
         qualification |= EPT_VIOLATION_EXEC_USER;
+    if (stack_page)
+        qualification |= EPT_VIOLATION_STACK_PAGE;
     return qualification | (rights & EPT_RWX) << EPT_VIOLATION_RWX_SHIFT;
 }
 
@@ -30,6 +37,9 @@ static u64 rights_needed(u64 key, u64 qualification)
     if ((qualification & EPT_VIOLATION_FETCH) && (qualification & EPT_VIOLATION_USER) &&
         (key & EPT12_MODE_BASED))
         return EPT_EXEC_USER;
+    if ((qualification & EPT_VIOLATION_SHADOW_STACK) && !(qualification & EPT_VIOLATION_USER) &&
+        (key & EPTP_SHADOW_STACK))
+        return EPT_SHADOW_STACK | (qualification & EPT_RWX);
     return qualification & EPT_RWX;
 }
 
@@ -81,7 +91,8 @@ static enum ept02_result fill(struct cpu *cpu, u64 key, u64 ngpa, u64 qualificat
     enum ept02_result result = fill_with(cpu, key, ngpa, access, walk);
     u64 permissions;
 
-    if (result != EPT02_VIOLATION || !sub_pages_apply(walk, qualification))
+    if (result != EPT02_VIOLATION || (access & EPT_SHADOW_STACK) ||
+        !sub_pages_apply(walk, qualification))
         return result;
     if (!fill_sub_pages(cpu, ngpa, qualification & EPT_VIOLATION_NMI_UNBLOCKED, &permissions))
         return EPT02_SUB_PAGE_EVENT;
@@ -168,7 +179,7 @@ void l2_ept_violation(struct cpu *cpu)
     }
     switch (fill(cpu, key, ngpa, qualification, &walk)) {
     case EPT02_VIOLATION:
-        violation_of_ept12(cpu, &walk, qualification12(qualification, walk.rights));
+        violation_of_ept12(cpu, &walk, qualification12(qualification, key, &walk));
         return;
     case EPT02_MISCONFIGURED: l2_exit_to_l1(cpu, EXIT_REASON_EPT_MISCONFIG, 0); return;
     case EPT02_SUB_PAGE_EVENT: return;

@@ -478,12 +478,16 @@ bool controls_offered(void)
     if ((vm_read(CPU_BASED_VM_EXEC_CONTROL) & proc_caps.may &
          CPU_BASED_ACTIVATE_TERTIARY_CONTROLS) &&
         vm_read(TERTIARY_VM_EXEC_CONTROL) & ~proc3_may) {
-        row_skip("a tertiary control");
+        row_skip(
+            feature_name(TERTIARY_VM_EXEC_CONTROL,
+                         (u32)__builtin_ctzll(vm_read(TERTIARY_VM_EXEC_CONTROL) & ~proc3_may)));
         return false;
     }
     if ((vm_read(VM_EXIT_CONTROLS) & exit_caps.may & VM_EXIT_ACTIVATE_SECONDARY) &&
         vm_read(SECONDARY_VM_EXIT_CONTROLS) & ~exit2_may) {
-        row_skip("a secondary VM-exit control");
+        row_skip(
+            feature_name(SECONDARY_VM_EXIT_CONTROLS,
+                         (u32)__builtin_ctzll(vm_read(SECONDARY_VM_EXIT_CONTROLS) & ~exit2_may)));
         return false;
     }
     for (u32 i = 0; i < ARRAY_SIZE(fields); i++) {

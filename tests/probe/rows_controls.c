@@ -42,6 +42,42 @@ static void fixed_bit_rows(void)
     }
 }
 
+static const struct {
+    const char *name;
+    u32 field;
+    const u64 *may;
+    enum feature activation;
+} wide_words[] = {
+    {"proc3", TERTIARY_VM_EXEC_CONTROL, &proc3_may, FEATURE_TERTIARY_CONTROLS},
+    {"exit2", SECONDARY_VM_EXIT_CONTROLS, &exit2_may, FEATURE_SECONDARY_EXIT_CONTROLS},
+};
+
+/* The words of 64 bits, of which none must be 1: each bit that must be 0, active and not. */
+static void wide_bit_rows(void)
+{
+    for (u32 i = 0; i < ARRAY_SIZE(wide_words); i++)
+        for (u32 bit = 0; bit < 64; bit++)
+            for (u32 active = 0; active < 2; active++) {
+                if (!row(STATE_VMCS, "control.%s%s.bit %u", wide_words[i].name,
+                         active ? "" : "-inactive", bit) ||
+                    !row_needs(wide_words[i].activation))
+                    continue;
+                if (active && *wide_words[i].may >> bit & 1) {
+                    row_skip_with(feature_name(wide_words[i].field, bit));
+                    continue;
+                }
+                guest_setup(GUEST_64, 0);
+                guest_code("nop");
+                if (active)
+                    field_set(wide_words[i].field, BIT64(bit));
+                else
+                    vm_write(wide_words[i].field, BIT64(bit));
+                guest_run(true);
+                say_exec();
+                row_end();
+            }
+}
+
 /* Secondary controls count only if they are activated. */
 static void inactive_secondary_rows(void)
 {
@@ -409,6 +445,7 @@ static void inject_rows(void)
 void rows_controls(void)
 {
     fixed_bit_rows();
+    wide_bit_rows();
     inactive_secondary_rows();
     for (u32 i = 0; i < ARRAY_SIZE(control_rows); i++) {
         struct guest_row what = control_rows[i];

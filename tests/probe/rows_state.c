@@ -486,6 +486,59 @@ static const struct guest_row use_rows[] = {
      .edits = {LOAD_PKRS, SET(GUEST_IA32_PKRS, 2 << 6), OR(EXCEPTION_BITMAP, BIT(VECTOR_PF))}},
 };
 
+/* ---- shadow stacks of the supervisor that EPT knows of */
+
+static void ept_stack_row(const char *name, u64 clear, u64 set, u64 eptp_bits, const char *code)
+{
+    if (!row(STATE_VMCS, "state.ept stack, %s, %s", name, code) ||
+        !row_needs(FEATURE_EPT_SHADOW_STACK) || !row_needs(FEATURE_ENTRY_LOAD_CET))
+        return;
+    if (eptp_bits & EPTP_AD && !row_needs(FEATURE_EPT_ACCESSED_DIRTY))
+        return;
+    guest_setup(GUEST_64, WITH_EPT);
+    guest_code(code);
+    shadow_stack_page();
+    field_set(VM_ENTRY_CONTROLS, VM_ENTRY_LOAD_CET_STATE);
+    vm_write(GUEST_IA32_S_CET, CET_SH_STK);
+    vm_write(GUEST_SSP, SHADOW_STACK_START);
+    field_set(EPT_POINTER, eptp_bits);
+    *ept_entry(SHADOW_STACK) = (*ept_entry(SHADOW_STACK) & ~clear) | set;
+    guest_follow(2);
+    say(" ssp %lx entry %lx", vm_read(GUEST_SSP),
+        (u64)(*ept_entry(SHADOW_STACK) & (EPT_ACCESSED | EPT_DIRTY)));
+    row_end();
+}
+
+static void ept_stack_rows(void)
+{
+    static const struct {
+        const char *name;
+        u64 clear, set;
+    } pages[] = {
+        {"as it is", 0, 0},
+        {"marked", 0, EPT_SHADOW_STACK},
+        {"read-only", EPT_WRITE, 0},
+        {"read-only marked", EPT_WRITE, EPT_SHADOW_STACK},
+        {"not executable marked", EPT_EXEC, EPT_SHADOW_STACK},
+        {"execute-only marked", EPT_READ | EPT_WRITE, EPT_SHADOW_STACK},
+        {"absent marked", EPT_RWX, EPT_SHADOW_STACK},
+    };
+    static const char *const codes[] = {"cet call", "rdssp", "read spare", "write spare",
+                                        "int 0x30"};
+
+    for (u32 i = 0; i < ARRAY_SIZE(pages); i++)
+        for (u32 j = 0; j < ARRAY_SIZE(codes); j++) {
+            char name[48];
+
+            ept_stack_row(pages[i].name, pages[i].clear, pages[i].set, EPTP_SHADOW_STACK, codes[j]);
+            format_text(name, sizeof(name), "%s, not asked for", pages[i].name);
+            ept_stack_row(name, pages[i].clear, pages[i].set, 0, codes[j]);
+            format_text(name, sizeof(name), "%s, flags", pages[i].name);
+            ept_stack_row(name, pages[i].clear, pages[i].set, EPTP_SHADOW_STACK | EPTP_AD,
+                          codes[j]);
+        }
+}
+
 /* ---- user wait and pause */
 
 static const struct guest_row wait_rows[] = {
@@ -600,6 +653,7 @@ void rows_state(void)
     check_rows();
     rows_if_offered("state", value_rows, ARRAY_SIZE(value_rows));
     guest_rows("state", use_rows, ARRAY_SIZE(use_rows));
+    ept_stack_rows();
     rows_if_offered("wait", wait_rows, ARRAY_SIZE(wait_rows));
     for (u32 i = 0; i < ARRAY_SIZE(msrs); i++) {
         area_row(i, false);

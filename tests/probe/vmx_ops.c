@@ -210,21 +210,34 @@ u32 known_controls(u32 field)
     return known;
 }
 
+/* The word that a field of controls holds, and its name. */
+static enum capability_word word_of(u32 field, const char **name)
+{
+    if (field == TERTIARY_VM_EXEC_CONTROL) {
+        *name = "proc3";
+        return WORD_PROC3;
+    }
+    for (u32 i = 0; i < ARRAY_SIZE(control_words); i++)
+        if (control_words[i].field == field) {
+            *name = control_words[i].name;
+            return control_words[i].word;
+        }
+    *name = "exit2";
+    return WORD_EXIT2;
+}
+
 /* The name of a control bit: the feature's if it has one, else word and bit. */
 const char *feature_name(u32 field, u32 bit)
 {
     static char text[32];
+    const char *name;
+    enum capability_word word = word_of(field, &name);
 
-    for (u32 i = 0; i < ARRAY_SIZE(control_words); i++) {
-        if (control_words[i].field != field)
-            continue;
-        for (u32 f = 0; f < FEATURE_COUNT; f++)
-            if (features[f].word == control_words[i].word && features[f].bit == bit)
-                return feature_names[f];
-        format_text(text, sizeof(text), "%s bit %u", control_words[i].name, bit);
-        return text;
-    }
-    return "?";
+    for (u32 f = 0; f < FEATURE_COUNT; f++)
+        if (features[f].word == word && features[f].bit == bit)
+            return feature_names[f];
+    format_text(text, sizeof(text), "%s bit %u", name, bit);
+    return text;
 }
 
 bool row_needs(enum feature feature)

@@ -233,6 +233,8 @@ static bool needs_met(const struct vmx_caps *caps, enum feature feature)
     case FEATURE_EPT_1G:
     case FEATURE_EPT_ACCESSED_DIRTY:
     case FEATURE_EPT_ADVANCED_EXIT_INFO: return caps_offer(caps, FEATURE_EPT);
+    case FEATURE_EPT_SHADOW_STACK:
+        return caps_offer(caps, FEATURE_EPT) && caps_offer(caps, FEATURE_EPT_ADVANCED_EXIT_INFO);
     case FEATURE_EPTP_SWITCHING:
         return caps_offer(caps, FEATURE_VMFUNC) && caps_offer(caps, FEATURE_EPT);
     case FEATURE_EPT_VIOLATION_VE:
@@ -406,7 +408,7 @@ static void test_everything(void **state)
     assert_int_equal(caps.proc3, 0x80);
     assert_int_equal(caps.exit2, 0x4);
     assert_int_equal(caps.vmcs_enum, 0x4c); /* IA32_SPEC_CTRL_SHADOW */
-    assert_int_equal(caps.ept_vpid, 0x00000f01067341c1);
+    assert_int_equal(caps.ept_vpid, 0x00000f0106f341c1);
 }
 
 /* The fields, drawn from their list again. */

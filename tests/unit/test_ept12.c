@@ -103,6 +103,33 @@ static void sub_pages_of_a_page(void **state)
     }
 }
 
+/* A page is a shadow stack of the supervisor's if its entry says so, is readable, and all above it
+   are writable. */
+static void shadow_stacks_of_the_supervisor(void **state)
+{
+    for (u32 i = 0; i < 256; i++) {
+        bool asked = i & 1, bit = i & 2, clean = i & 4, above = i & 8;
+        u64 rights = i >> 4 & 7;
+        u32 page_level = i & 128 ? 2 : 1, level;
+        struct ept12_translation t;
+        u64 leaf = 0;
+
+        if (!rights || (rights & (EPT_READ | EPT_WRITE)) == EPT_WRITE)
+            continue;
+        setup(state);
+        role = asked ? EPTP_SHADOW_STACK : 0;
+        build(page_level,
+              PAGE_GPA | rights | (bit ? EPT_SHADOW_STACK : 0) | (page_level > 1 ? EPT_LARGE : 0));
+        if (!above)
+            fake_put64(slot(3), fake_get64(slot(3)) & ~EPT_WRITE);
+        assert_int_equal(ept12_walk(eptp(), ngpa, &caps, &t), EPT12_TRANSLATED);
+        assert_int_equal(t.shadow_stack, asked && bit && above && (rights & EPT_READ));
+        t.clean = clean;
+        if (ept_compose(&t, ngpa, EPT_RWX, 1, 3, &leaf, &level))
+            assert_int_equal((bool)(leaf & EPT_SHADOW_STACK), t.shadow_stack && !clean);
+    }
+}
+
 static void addresses_beyond_the_tables_are_violations(void **state)
 {
     struct ept12_translation t;
@@ -531,6 +558,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(each_page_size_translates, setup),
         cmocka_unit_test_setup(sub_pages_of_a_page, setup),
+        cmocka_unit_test_setup(shadow_stacks_of_the_supervisor, setup),
         cmocka_unit_test_setup(addresses_beyond_the_tables_are_violations, setup),
         cmocka_unit_test_setup(every_entry_matches_the_model, setup),
         cmocka_unit_test_setup(rights_are_the_and_of_all_levels, setup),
