@@ -130,7 +130,8 @@ static void unmap_steps(struct cpu *cpu)
 
 void hidden_step_l2(struct cpu *cpu, u64 ngpa, u64 gpa, bool write)
 {
-    u64 leaf = write ? l0.sink_page | EPT_RWX : l0.ones_page | EPT_READ | EPT_EXEC;
+    u64 leaf =
+        write ? l0.sink_page | EPT_RWX | EPT_SHADOW_STACK : l0.ones_page | EPT_READ | EPT_EXEC;
     struct nested *nested = &cpu->nested;
 
     count_access(cpu, "L2", gpa, write);

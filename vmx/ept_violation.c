@@ -191,7 +191,8 @@ void l2_ept_violation(struct cpu *cpu)
             break;
         __attribute__((fallthrough));
     case EPT02_HIDDEN:
-        hidden_step_l2(cpu, ngpa, ept12_address(&walk, ngpa), qualification & EPT_VIOLATION_WRITE);
+        hidden_step_l2(cpu, ngpa, ept12_address(&walk, ngpa),
+                       qualification & (EPT_VIOLATION_WRITE | EPT_VIOLATION_SHADOW_STACK));
         break;
     case EPT02_FILLED: break;
     }
