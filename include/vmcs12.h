@@ -178,6 +178,7 @@ struct vmcs12 {
     u64 ve_information_address;
     u64 vm_function_control;
     u64 eptp_list_address;
+    u16 guest_uinv;
 } __attribute__((packed, aligned(8)));
 
 _Static_assert(sizeof(struct vmcs12) <= PAGE_SIZE, "a vmcs12 fits into its region");
