@@ -20,7 +20,7 @@ REFUSED = r"Plastron: not started: ([^\r\n]*)[\r\n]"
 PROMPT = r"L1# (\x1b\[6n)?"
 # From 3 CPUs on the firmware's parked processors slow Bochs down: see EMULATOR.md.
 BOOT_SECONDS = {1: 150, 2: 200, 4: 600, 8: 1800}
-KVM_MODES = ("hello", "real", "long", "paging", "timer", "twovcpu")
+KVM_MODES = ("hello", "real", "long", "paging", "timer", "twovcpu", "dirty")
 
 
 def pytest_addoption(parser: Any) -> None:

@@ -36,6 +36,7 @@
 
 #define PORT_CONSOLE   0xe9
 #define PORT_END       0xf4 // 0: passed; else the line whose check failed
+#define PORT_ROUND     0xf8 // the dirty test: a round of writes is over
 #define PORT_ANSWER    0x600
 #define ANSWER         0x5a
 #define SIGNATURE_LEAF 0x40000000
@@ -567,6 +568,35 @@ static void guest_twovcpu(void)
     guest_end(0);
 }
 
+// More pages than a log of page modifications has entries.
+#define DIRTY_PAGES  1300
+#define DIRTY_ROUNDS 4
+
+// Whether a round writes the page; it reads the others.
+static inline int guest_is_written(uint32_t round, uint32_t page)
+{
+    return page % (round + 1) == 0;
+}
+
+static void guest_dirty(void)
+{
+    volatile uint64_t *frames = (volatile uint64_t *)FRAMES;
+
+    for (uint32_t round = 0; round < DIRTY_ROUNDS; round++) {
+        for (uint32_t page = 0; page < DIRTY_PAGES; page++) {
+            volatile uint64_t *word = &frames[page * 512UL + page % 512];
+
+            if (guest_is_written(round, page))
+                *word = round + 1;
+            else
+                GUEST_CHECK(*word <= round);
+        }
+        guest_out8(PORT_ROUND, (uint8_t)round);
+    }
+    guest_print("L2: written pages are known\n");
+    guest_end(0);
+}
+
 // --- the host side
 
 struct mode {
@@ -574,16 +604,19 @@ struct mode {
     const char *code, *code_end;
     void (*entry)(void), (*second)(void);
     const char *output;
+    uint32_t flags; // of the memory region
 };
 
 static const struct mode modes[] = {
-    {"hello", boot16, boot16_end, guest_hello, NULL, "Hello from L2\n"},
-    {"real", real16, real16_end, NULL, NULL, "Hello from L2 in real mode\n"},
-    {"long", boot16, boot16_end, guest_long, NULL, "Hello from L2 in long mode\n"},
-    {"paging", boot16, boot16_end, guest_paging, NULL, "L2: page tables are right\n"},
-    {"timer", boot16, boot16_end, guest_timer, NULL, "L2: timer interrupts arrive\n"},
+    {"hello", boot16, boot16_end, guest_hello, NULL, "Hello from L2\n", 0},
+    {"real", real16, real16_end, NULL, NULL, "Hello from L2 in real mode\n", 0},
+    {"long", boot16, boot16_end, guest_long, NULL, "Hello from L2 in long mode\n", 0},
+    {"paging", boot16, boot16_end, guest_paging, NULL, "L2: page tables are right\n", 0},
+    {"timer", boot16, boot16_end, guest_timer, NULL, "L2: timer interrupts arrive\n", 0},
     {"twovcpu", boot16, boot16_end, guest_twovcpu, guest_second,
-     "L2: two vCPUs exchange interrupts\n"},
+     "L2: two vCPUs exchange interrupts\n", 0},
+    {"dirty", boot16, boot16_end, guest_dirty, NULL, "L2: written pages are known\n",
+     KVM_MEM_LOG_DIRTY_PAGES},
 };
 
 static const struct mode *mode;
@@ -625,6 +658,22 @@ static void finish(uint32_t line)
     _exit(0);
 }
 
+// KVM's log has just the pages that the round wrote.
+static void check_dirty_log(uint32_t round)
+{
+    static uint64_t bitmap[RAM_SIZE / 4096 / 64];
+    struct kvm_dirty_log log = {.dirty_bitmap = bitmap};
+
+    must(ioctl(vm, KVM_GET_DIRTY_LOG, &log), "KVM_GET_DIRTY_LOG");
+    for (uint32_t page = 0; page < DIRTY_PAGES; page++) {
+        uint64_t frame = FRAMES / 4096 + page;
+        int dirty = bitmap[frame / 64] >> frame % 64 & 1;
+
+        if (dirty != guest_is_written(round, page))
+            fail("page %u is %sdirty after round %u", page, dirty ? "" : "not ", round);
+    }
+}
+
 static void port_exit(struct kvm_run *run)
 {
     uint8_t *data = (uint8_t *)run + run->io.data_offset;
@@ -639,6 +688,7 @@ static void port_exit(struct kvm_run *run)
         for (uint32_t i = 0; i < run->io.count && output_length < sizeof(output) - 1; i++)
             output[output_length++] = (char)data[i];
         return;
+    case PORT_ROUND: check_dirty_log(data[0]); return;
     case PORT_END:
         memcpy(&line, data, sizeof(line));
         finish(line);
@@ -756,7 +806,7 @@ static void make_memory(void)
 {
     extern const char __executable_start[], _end[];
     struct mailbox mailbox = {{(uint64_t)mode->entry, (uint64_t)mode->second}, 0};
-    struct kvm_userspace_memory_region region = {.memory_size = RAM_SIZE};
+    struct kvm_userspace_memory_region region = {.flags = mode->flags, .memory_size = RAM_SIZE};
 
     ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (ram == MAP_FAILED)

@@ -61,6 +61,7 @@ class TestTwoCores:
             "flexpriority=0",
             "preemption_timer=1",
             "eptad=0",
+            "pml=0",
         ],
     )
     def test_kvm_parameter(self, l1: L1, parameter: str) -> None:
