@@ -31,9 +31,9 @@ void guest_follow(u32 steps)
     }
 }
 
-/* Under the VMCS's own controls, as an L0's tables may depend on them, but with nothing happening.
+/* Under the row's own controls, as an L0's tables may depend on them, but with nothing happening.
  */
-void guest_touch(void)
+static void touch_memory(void)
 {
     static const struct {
         u32 field;
@@ -43,10 +43,7 @@ void guest_touch(void)
         {GUEST_ACTIVITY_STATE, 0},    {VM_ENTRY_INTR_INFO_FIELD, 0},
         {TPR_THRESHOLD, 0},
     };
-    const u64 traps = CPU_BASED_MONITOR_TRAP_FLAG | CPU_BASED_VIRTUAL_INTR_PENDING |
-                      CPU_BASED_VIRTUAL_NMI_PENDING;
-    u64 pin = vm_read(PIN_BASED_VM_EXEC_CONTROL), proc = vm_read(CPU_BASED_VM_EXEC_CONTROL);
-    u64 kept[ARRAY_SIZE(fields)];
+    u64 pin = vm_read(PIN_BASED_VM_EXEC_CONTROL), kept[ARRAY_SIZE(fields)];
     struct exec registers = exec;
 
     for (u32 i = 0; i < ARRAY_SIZE(fields); i++) {
@@ -54,7 +51,6 @@ void guest_touch(void)
         vm_write(fields[i].field, fields[i].quiet);
     }
     field_clear(PIN_BASED_VM_EXEC_CONTROL, PIN_BASED_PREEMPTION_TIMER);
-    field_clear(CPU_BASED_VM_EXEC_CONTROL, traps);
     guest_code("touch");
     guest_run(true);
     if (exec.end != EXEC_EXITED || vm_read(VM_EXIT_REASON) != EXIT_REASON_VMCALL)
@@ -62,7 +58,6 @@ void guest_touch(void)
     for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
         vm_write(fields[i].field, kept[i]);
     vm_write(PIN_BASED_VM_EXEC_CONTROL, pin);
-    vm_write(CPU_BASED_VM_EXEC_CONTROL, proc);
     vm_write(GUEST_RIP, guest_entry);
     exec = registers;
     /* To be launched again. */
@@ -87,7 +82,7 @@ static void guest_row_run(const char *group, const struct guest_row *what, enum 
     if (!controls_offered())
         return;
     if (what->flags & TOUCHED)
-        guest_touch();
+        touch_memory();
     guest_code(code);
     if (what->prepare)
         what->prepare();

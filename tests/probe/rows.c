@@ -3,7 +3,6 @@
 
 u64 row_count, skip_count;
 char row_name[96];
-static feature_set used;
 
 static void leave_vmx(void)
 {
@@ -43,7 +42,6 @@ bool row(enum vmx_state state, const char *format, ...)
     format_text_list(row_name, sizeof(row_name), format, arguments);
     va_end(arguments);
     line_clear();
-    used = 0;
     if (!config_wants(row_name))
         return false;
     leave_vmx();
@@ -57,39 +55,16 @@ bool row(enum vmx_state state, const char *format, ...)
     return true;
 }
 
-void row_uses(feature_set features) { used |= features; }
-
-/* As one hexadecimal number in braces: bit n is the feature of the n-th "feature" line. */
-static void say_features(void)
-{
-    u64 low = (u64)used, high = (u64)(used >> 64);
-
-    if (high)
-        say(" {%lx.%lx}", high, low);
-    else if (low)
-        say(" {%lx}", low);
-}
-
-static void print(const char *prefix)
-{
-    say_features();
-    line_print(prefix, row_name);
-}
-
 void row_end(void)
 {
     row_count++;
-    print("row ");
+    line_print("row ", row_name);
 }
 
-static void skip(const char *format, const char *what)
+void row_skip(const char *needs)
 {
     line_clear();
-    say(format, what);
+    say("needs %s", needs);
     skip_count++;
-    print("skip ");
+    line_print("skip ", row_name);
 }
-
-void row_skip(const char *needs) { skip("needs %s", needs); }
-
-void row_skip_with(const char *name) { skip("needs a processor without %s", name); }
