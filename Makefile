@@ -124,6 +124,7 @@ $(B)/probe.efi: $(PROBE_OBJ)
 # Host unit tests: each a program of its test file and the sources it names, under sanitizers.
 CHECKS := vmx/check_controls.c vmx/check_host.c vmx/check_guest.c vmx/capabilities.c
 FAKE := tests/unit/fake_phys.c
+UNIT_bitmaps := vmx/bitmaps.c
 UNIT_boot_checks := boot/checks.c hv/format.c
 UNIT_boot_image := boot/elf.c boot/paging.c boot/acpi.c
 UNIT_capabilities := vmx/capabilities.c
@@ -151,6 +152,30 @@ $(B)/unit/%: tests/unit/test_%.c $$(UNIT_$$*) $(wildcard */*.h tests/unit/*.h)
 	$(call say,UNIT)
 	$(Q)$(CC) $(CFLAGS_UNIT) $< $(UNIT_$*) -lcmocka -lpthread -o $@
 
+# Fuzzers of the same sources: libFuzzer under clang, with the sanitizers.
+CFLAGS_FUZZ := -std=gnu11 -O1 -g $(WARNINGS) -Wno-unused-function -fno-sanitize-recover=all \
+	-fsanitize=fuzzer,address,undefined $(INCLUDES) -Itests/fuzz
+MEMORY := tests/fuzz/memory.c
+FUZZ_acpi := boot/acpi.c
+FUZZ_bitmaps := vmx/bitmaps.c vmx/route.c $(MEMORY)
+FUZZ_capabilities := vmx/capabilities.c
+FUZZ_check := $(CHECKS) tests/fuzz/model_entry.c
+FUZZ_config := boot/config.c hv/format.c
+FUZZ_decode := vmx/decode.c
+FUZZ_elf := boot/elf.c
+FUZZ_ept12 := mm/ept12.c $(MEMORY)
+FUZZ_memtype := mm/memtype.c $(MEMORY)
+FUZZ_task_switch := hv/task_switch.c vmx/decode.c mm/walk.c vmx/check_guest.c $(MEMORY)
+FUZZ_walk := mm/walk.c $(MEMORY)
+FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_BIN := $(FUZZ_NAMES:%=$(B)/fuzz/%)
+FUZZ_SECONDS ?= 600
+
+$(B)/fuzz/%: tests/fuzz/fuzz_%.c $$(FUZZ_$$*) $(wildcard */*.h tests/fuzz/*.h tests/unit/*.h)
+	@mkdir -p $(@D)
+	$(call say,FUZZ)
+	$(Q)clang $(CFLAGS_FUZZ) $< $(FUZZ_$*) -lcmocka -o $@
+
 # What follows installs what it needs first: tools/setup.
 setup-%:
 	@tools/setup $*
@@ -170,9 +195,25 @@ unit: setup-build
 	@$(MAKE) --no-print-directory -j$$(nproc) $(UNIT_BIN)
 	@tests/unit/run $(UNIT_BIN)
 
+# A short run, the same each time; and a long one of these and of the probe's, bare against Plastron.
+fuzz-short: setup-build
+	@$(MAKE) --no-print-directory -j$$(nproc) $(FUZZ_BIN)
+	@tests/fuzz/run $(FUZZ_BIN)
+
+fuzz: setup-build setup-emulator setup-tests
+	@$(MAKE) --no-print-directory -j$$(nproc) $(FUZZ_BIN) $(B)/plastron.efi $(B)/probe.efi
+	@tests/fuzz/run --seconds $(FUZZ_SECONDS) --probe $(FUZZ_BIN)
+
 probe: setup-build setup-emulator setup-tests
 	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/plastron.efi $(B)/probe.efi
 	@tests/probe/run
+
+# docs/conformance.md, from what the last complete run of the probe found; and whether it is complete.
+conformance:
+	@tests/probe/conformance
+
+conformance-check:
+	@tests/probe/conformance --check
 
 system: setup-build setup-emulator setup-guests setup-tests
 	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/plastron.efi
@@ -181,24 +222,26 @@ system: setup-build setup-emulator setup-guests setup-tests
 	@/usr/bin/python3 -m pytest tests/system -n 2 -vv $(PYTEST)
 
 test:
-	@tests/run unit probe system
+	@tests/run unit fuzz-short probe conformance-check system
 
 test-all:
-	@PYTEST=--all tests/run unit probe system
+	@PYTEST=--all tests/run unit fuzz-short probe conformance-check system
 
 # The other compiler builds it all without a warning, too.
 clang: setup-build
 	@$(MAKE) --no-print-directory -j$$(nproc) CC=clang B=$(B)/clang
 
 format: setup-build
-	clang-format -i */*.[ch] tests/*/*.[ch]
+	clang-format -i $(wildcard boot/*.[ch] drivers/*.[ch] hv/*.[ch] include/*.[ch] mm/*.[ch] vmx/*.[ch] tests/*/*.[ch])
 
 help:
 	@echo "make run       set everything up, boot Plastron with Linux and KVM on it, end in L1's shell"
 	@echo "make test      set everything up, run all tests but the long ones"
 	@echo "make test-all  the long ones too"
 	@echo "make unit      tests of L0's and the loader's logic on this host, with sanitizers"
+	@echo "make fuzz      the same logic and VM entries at random, for FUZZ_SECONDS=600"
 	@echo "make probe     what the VMX that L1 sees does, compared with the bare machine"
+	@echo "make conformance  docs/conformance.md, from the last run of the probe"
 	@echo "make system    Linux and KVM as L1"
 	@echo "make image     $(B)/plastron.img, for a USB stick"
 	@echo "make           $(B)/plastron.efi and the probe; needs 'tools/setup build' once"
@@ -210,7 +253,7 @@ help:
 clean:
 	rm -rf $(B)
 
-.PHONY: all run image unit probe system test test-all clang format help clean
+.PHONY: all run image unit fuzz-short fuzz probe conformance conformance-check system test test-all clang format help clean
 .DELETE_ON_ERROR:
 
 -include $(L0_OBJ:.o=.d) $(LOADER_OBJ:.o=.d) $(PROBE_OBJ:.o=.d)

@@ -1,4 +1,5 @@
 #include "chain.h"
+#include "config_file.h"
 #include "console.h"
 #include "hv/format.h"
 #include "start.h"
@@ -23,7 +24,7 @@ static const char *const usual_paths[] = {
     "\\EFI\\BOOT\\BOOTX64.EFI",
 };
 
-static EFI_LOADED_IMAGE *image_of(EFI_HANDLE handle)
+EFI_LOADED_IMAGE *chain_image(EFI_HANDLE handle)
 {
     void *image = NULL;
 
@@ -48,6 +49,37 @@ static bool is_same_program(const EFI_LOADED_IMAGE *self, const EFI_LOADED_IMAGE
     return true;
 }
 
+/* Compares what the two images read as their configuration. */
+static bool is_same_config(const EFI_LOADED_IMAGE *one, const EFI_LOADED_IMAGE *other)
+{
+    static char one_text[CONFIG_FILE_MAX + 1], other_text[CONFIG_FILE_MAX + 1];
+    UINTN one_size, other_size;
+    EFI_STATUS one_status = config_file_read(one, one_text, &one_size);
+    EFI_STATUS other_status = config_file_read(other, other_text, &other_size);
+
+    return one_status == other_status && one_size == other_size &&
+           CompareMem(one_text, other_text, one_size) == 0;
+}
+
+/*
+ * Whether next would do what self, or a copy that led to self, has done already: it is the same
+ * program, and has the same configuration, which names the image after it on the same volume.
+ */
+static bool is_loop(EFI_HANDLE self, const EFI_LOADED_IMAGE *next)
+{
+    const EFI_LOADED_IMAGE *program = chain_image(self);
+    const EFI_LOADED_IMAGE *image = program;
+
+    if (!is_same_program(program, next))
+        return false;
+    for (; image; image = chain_image(image->ParentHandle)) {
+        if (is_same_program(program, image) && image->DeviceHandle == next->DeviceHandle &&
+            is_same_config(image, next))
+            return true;
+    }
+    return false;
+}
+
 static EFI_STATUS load(EFI_HANDLE self, const char *path, EFI_HANDLE *image)
 {
     CHAR16 wide[CONFIG_PATH_MAX];
@@ -57,7 +89,7 @@ static EFI_STATUS load(EFI_HANDLE self, const char *path, EFI_HANDLE *image)
         wide[length] = (CHAR16)path[length];
     wide[length] = 0;
 
-    EFI_DEVICE_PATH *full = FileDevicePath(image_of(self)->DeviceHandle, wide);
+    EFI_DEVICE_PATH *full = FileDevicePath(chain_image(self)->DeviceHandle, wide);
 
     if (!full)
         return EFI_OUT_OF_RESOURCES;
@@ -86,9 +118,10 @@ static EFI_STATUS try_path(EFI_HANDLE self, const char *path, EFI_HANDLE *next, 
         format_string(reason, reason_size,
                       "the next image %s is not an EFI image that loads (EFI status 0x%llx)", path,
                       (unsigned long long)status);
-    } else if (is_same_program(image_of(self), image_of(*next))) {
+    } else if (is_loop(self, chain_image(*next))) {
         BS->UnloadImage(*next);
-        format_string(reason, reason_size, "the next image %s is Plastron itself", path);
+        format_string(reason, reason_size,
+                      "the next image %s is Plastron itself, with the same configuration", path);
         return EFI_ALREADY_STARTED;
     }
     return status;

@@ -6,10 +6,14 @@
 
 #include <efi.h>
 
+/* What the firmware knows of a loaded image. */
+EFI_LOADED_IMAGE *chain_image(EFI_HANDLE handle);
+
 /*
  * Loads config->next or, if that is empty, the first of the usual boot loaders that there is, from
- * the partition that self, this program's image, came from. Never another copy of this program.
- * True with *next the loaded image and path its path; else with a clause in reason.
+ * the partition that self, this program's image, came from. Never a copy of this program that would
+ * do again what self, or a copy that led to self, does. True with *next the loaded image and path
+ * its path; else with a clause in reason.
  */
 bool chain_load(EFI_HANDLE self, const struct config *config, EFI_HANDLE *next, const char **path,
                 char *reason, size_t reason_size);

@@ -198,7 +198,7 @@ static bool parse_cpuid(struct config *config, struct slice value)
 
 static bool parse_mask(struct config *config, struct slice value)
 {
-    u64 mask = 0;
+    feature_set mask = 0;
 
     if (value.size && !equals(value, "none")) {
         bool more;
@@ -209,7 +209,7 @@ static bool parse_mask(struct config *config, struct slice value)
             more = contains(value, ',');
             if (!choose(trimmed(cut(&value, ',')), features, &bit))
                 return false;
-            mask |= BIT64(bit);
+            mask |= FEATURE_BIT(bit);
         } while (more);
     }
     config->mask = mask;

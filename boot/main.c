@@ -1,43 +1,12 @@
 /* plastron.efi: from the firmware to L0 and on to the next image. */
 #include "chain.h"
 #include "config.h"
+#include "config_file.h"
 #include "console.h"
 #include "start.h"
 
 #include <efi.h>
 #include <efilib.h>
-
-#define CONFIG_FILE     L"\\EFI\\plastron\\plastron.conf"
-#define CONFIG_NAME     "plastron.conf"
-#define CONFIG_FILE_MAX (16 * 1024)
-
-/*
- * Opens the configuration on the volume that the image came from; NULL if it has none, or
- * came from where there are no files.
- */
-static EFI_FILE *open_config(EFI_HANDLE self)
-{
-    void *protocol;
-    EFI_FILE *root, *file;
-
-    if (BS->HandleProtocol(self, &LoadedImageProtocol, &protocol) != EFI_SUCCESS)
-        return NULL;
-
-    EFI_LOADED_IMAGE *image = protocol;
-
-    if (BS->HandleProtocol(image->DeviceHandle, &FileSystemProtocol, &protocol) != EFI_SUCCESS)
-        return NULL;
-
-    EFI_FILE_IO_INTERFACE *volume = protocol;
-
-    if (volume->OpenVolume(volume, &root) != EFI_SUCCESS)
-        return NULL;
-
-    EFI_STATUS status = root->Open(root, &file, CONFIG_FILE, EFI_FILE_MODE_READ, 0);
-
-    root->Close(root);
-    return status == EFI_SUCCESS ? file : NULL;
-}
 
 static void print_warning(void *context, const char *text)
 {
@@ -48,33 +17,27 @@ static void print_warning(void *context, const char *text)
 /* The console is known only when the file has been read: its warnings come in a second reading. */
 static void parse_config(struct config *config, const char *text, size_t size)
 {
-    config_parse(config, CONFIG_NAME, text, size, NULL, NULL);
+    config_parse(config, CONFIG_FILE_NAME, text, size, NULL, NULL);
     console_configure(config);
-    config_parse(config, CONFIG_NAME, text, size, print_warning, NULL);
+    config_parse(config, CONFIG_FILE_NAME, text, size, print_warning, NULL);
 }
 
 static void read_config(EFI_HANDLE self, struct config *config)
 {
     static char text[CONFIG_FILE_MAX + 1];
-    EFI_FILE *file = open_config(self);
-    UINTN size = sizeof(text);
+    UINTN size;
+    EFI_STATUS status = config_file_read(chain_image(self), text, &size);
 
-    if (!file) {
-        console_configure(config);
-        say(LOG_INFO, "no \\EFI\\plastron\\plastron.conf: defaults are used");
-        return;
-    }
-
-    EFI_STATUS status = file->Read(file, &size, text);
-
-    file->Close(file);
-    if (status == EFI_SUCCESS && size <= CONFIG_FILE_MAX) {
+    if (status == EFI_SUCCESS) {
         parse_config(config, text, size);
         return;
     }
     console_configure(config);
-    say(LOG_WARN, "%s: %s; defaults are used", CONFIG_NAME,
-        status == EFI_SUCCESS ? "longer than 16 KiB" : "cannot be read");
+    if (status == EFI_NOT_FOUND)
+        say(LOG_INFO, "no " CONFIG_FILE_NAME ": defaults are used");
+    else
+        say(LOG_WARN, CONFIG_FILE_NAME ": %s; defaults are used",
+            status == EFI_BAD_BUFFER_SIZE ? "longer than 16 KiB" : "cannot be read");
 }
 
 static u64 find_acpi_rsdp(void)

@@ -46,6 +46,7 @@ struct cpu {
     bool waits_for_sipi; /* runs nothing, and blocks INIT */
     bool steps_on_ept01; /* runs on an EPT with copies of EPT01's entries: hv/hidden.c */
     bool init_pending;   /* an INIT came while L1's VMX operation blocks it */
+    bool sipi_taken;     /* since the last INIT */
 
     struct mtrr_state mtrr; /* as L1 sees them; the hardware's stay as the firmware set them */
 

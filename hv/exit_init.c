@@ -72,6 +72,20 @@ static void init_registers(struct cpu *cpu)
     vmwrite(GUEST_RFLAGS, RFLAGS_FIXED);
 }
 
+static void reset_state(struct cpu *cpu)
+{
+    init_registers(cpu);
+    init_segments();
+    init_control_registers();
+    init_debug_registers();
+    vmcs01_set_cr_masks(false);
+    lapic_init_reset();
+}
+
+/*
+ * A processor that is not the boot processor waits for a SIPI at once: the SIPI may be on its way, and
+ * is lost if it comes earlier. Its state is reset when it has come; until then nobody sees it.
+ */
 void init_reset(struct cpu *cpu)
 {
     bool boot_processor = rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_BSP;
@@ -79,12 +93,8 @@ void init_reset(struct cpu *cpu)
     cpu->init_pending = false;
     cpu->nmi_waiting = false;
     cpu->nmi_pending = 0;
-    init_registers(cpu);
-    init_segments();
-    init_control_registers();
-    init_debug_registers();
-    vmcs01_set_cr_masks(false);
-    lapic_init_reset();
+    if (boot_processor)
+        reset_state(cpu);
     vmwrite(VM_ENTRY_INTR_INFO_FIELD, 0);
     vmwrite(GUEST_INTERRUPTIBILITY_INFO, 0);
     vmwrite(GUEST_PENDING_DBG_EXCEPTIONS, 0);
@@ -97,10 +107,22 @@ bool init_was_kick(struct cpu *cpu)
     return __atomic_exchange_n(&cpu->kicked, false, __ATOMIC_ACQ_REL);
 }
 
+/*
+ * Whether the INIT came before the SIPI: a core that waits for SIPI in VMX non-root operation keeps
+ * it pending, while L1's, outside of VMX operation, is not changed by it.
+ */
+static bool init_is_stale(struct cpu *cpu)
+{
+    bool stale = cpu->sipi_taken && !vmread(GUEST_RIP) && !(vmread(GUEST_CR0) & CR0_PE);
+
+    cpu->sipi_taken = false;
+    return stale;
+}
+
 /* VMX root operation blocks INIT: L1 gets it when it leaves that. */
 void exit_init(struct cpu *cpu)
 {
-    if (init_was_kick(cpu))
+    if (init_was_kick(cpu) || init_is_stale(cpu))
         return;
     if (cpu->nested.vmxon)
         cpu->init_pending = true;
@@ -113,6 +135,8 @@ void exit_sipi(struct cpu *cpu)
     u64 vector = vmread(EXIT_QUALIFICATION) & 0xff;
 
     __atomic_store_n(&cpu->waits_for_sipi, false, __ATOMIC_RELEASE);
+    cpu->sipi_taken = true;
+    reset_state(cpu);
     vmwrite(GUEST_CS_SELECTOR, vector << 8);
     vmwrite(GUEST_CS_BASE, vector << 12);
     vmwrite(GUEST_RIP, 0);

@@ -131,14 +131,13 @@ static void unmap_steps(struct cpu *cpu)
 void hidden_step_l2(struct cpu *cpu, u64 ngpa, u64 gpa, bool write)
 {
     u64 leaf = write ? l0.sink_page | EPT_RWX : l0.ones_page | EPT_READ | EPT_EXEC;
-
     struct nested *nested = &cpu->nested;
 
     count_access(cpu, "L2", gpa, write);
     if (nested->step_count == STEP_PAGES)
         unmap_steps(cpu);
     ept02_map(&nested->ept02, vmcs02_ept_key(nested->current->vmcs12), ngpa,
-              leaf | MT_WB << EPT_MEMORY_TYPE_SHIFT | EPT_IGNORE_PAT, 1);
+              leaf | EPT_EXEC_USER | MT_WB << EPT_MEMORY_TYPE_SHIFT | EPT_IGNORE_PAT, 1);
     nested->step_gpa[nested->step_count++] = ngpa;
     set_monitor_trap(true);
     cpu->step |= STEP_HIDDEN;

@@ -31,8 +31,9 @@ struct l0 {
     struct l0_controls controls;
     u64 msr_bitmap01;                  /* physical address of vmcs01's */
     u64 vmread_bitmap, vmwrite_bitmap; /* of VMCS shadowing; 0 if the processor lacks it */
-    u64 ones_page; /* physical address of a page of ones: what hidden memory reads as */
-    u64 sink_page; /* of a page that takes what is written to hidden memory */
+    u64 absent_fields; /* bitmap of the VMCS fields that do not exist for L1; physical address */
+    u64 ones_page;     /* physical address of a page of ones: what hidden memory reads as */
+    u64 sink_page;     /* of a page that takes what is written to hidden memory */
     bool has_vpid;
     bool has_shadowing;
     bool has_1g;

@@ -9,6 +9,8 @@
 #include "x86.h"
 #include "../mm/phys.h"
 
+#define LEAF7_EBX_SGX    BIT(2)
+#define MCG_CAP_LMCE     BIT64(27)
 #define MSR_BITMAP_WRITE 2048u /* bytes from a read bitmap to its write bitmap */
 
 /* Bases and masks: as many pairs as IA32_MTRRCAP can count that this knows of. */
@@ -64,7 +66,7 @@ static bool read_vmx_capability(u32 msr, u64 *value)
         caps->basic,     caps->pin,        caps->proc,       caps->exit,       caps->entry,
         caps->misc,      caps->cr0_fixed0, caps->cr0_fixed1, caps->cr4_fixed0, caps->cr4_fixed1,
         caps->vmcs_enum, caps->proc2,      caps->ept_vpid,   caps->true_pin,   caps->true_proc,
-        caps->true_exit, caps->true_entry,
+        caps->true_exit, caps->true_entry, caps->vmfunc,
     };
     u32 index = msr - MSR_IA32_VMX_BASIC;
 
@@ -74,6 +76,8 @@ static bool read_vmx_capability(u32 msr, u64 *value)
         return false;
     if (msr == MSR_IA32_VMX_EPT_VPID_CAP && !caps_offer(caps, FEATURE_EPT) &&
         !caps_offer(caps, FEATURE_VPID))
+        return false;
+    if (msr == MSR_IA32_VMX_VMFUNC && !caps_offer(caps, FEATURE_VMFUNC))
         return false;
     *value = values[index];
     return true;
@@ -100,6 +104,19 @@ static bool is_hypervisor_msr(u32 msr)
     return paravirtual && (cpuid(1, 0).ecx & BIT(31));
 }
 
+/*
+ * IA32_FEATURE_CONTROL is there with any feature that it has a bit for: VMX, SGX, local machine
+ * checks; SMX is hidden. SDM vol. 4, table of the architectural MSRs.
+ */
+static bool has_feature_control(void)
+{
+    u64 machine_check = 0;
+
+    rdmsr_safe(MSR_IA32_MCG_CAP, &machine_check);
+    return l0.boot.config.nested || (cpuid(7, 0).ebx & LEAF7_EBX_SGX) ||
+           (machine_check & MCG_CAP_LMCE);
+}
+
 /* Belongs to a feature that is hidden from L1: the processor says #GP where it is missing. */
 static bool is_hidden(u32 msr)
 {
@@ -110,6 +127,7 @@ static bool is_hidden(u32 msr)
     case MSR_IA32_RTIT_OUTPUT_BASE ... MSR_IA32_RTIT_ADDR3_B:
     case MSR_IA32_LBR_CTL ... MSR_IA32_LBR_DEPTH:
     case MSR_IA32_HW_FEEDBACK_PTR ... MSR_IA32_HW_FEEDBACK_CONFIG: return true;
+    case MSR_IA32_FEATURE_CONTROL: return !has_feature_control();
     default: return is_hypervisor_msr(msr);
     }
 }

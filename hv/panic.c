@@ -20,7 +20,6 @@
 #define STOP_WAIT_TICKS 50000000ull /* of the time-stamp counter: some 20 ms */
 
 /* SDM vol. 3, "Machine-Check MSRs". */
-#define MSR_IA32_MCG_CAP    0x179
 #define MSR_IA32_MCG_STATUS 0x17a
 #define MSR_IA32_MC0_STATUS 0x401
 #define MSR_IA32_MC0_ADDR   0x402

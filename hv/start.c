@@ -35,11 +35,15 @@ _Static_assert(offsetof(struct l0_call, cpu) == 8 && offsetof(struct l0_call, re
                    offsetof(struct l0_call, resume_rflags) == 32,
                "hv/entry.asm");
 
-/* Pages of a core: its structure, stack, IST stacks, VMXON region, vmcs01, and for each vmcs02
-   slot the VMCS, its shadow, its MSR bitmap and the copy of vmcs12. */
+#define VMCS12_COPY_SIZE (PAGE_SIZE / 2)
+
+/* Pages of a core: its structure, stack, IST stacks, VMXON region, vmcs01, bitmaps for VMREAD and
+   VMWRITE, and for each vmcs02 slot the VMCS, its shadow, its MSR bitmap and the copy of vmcs12. */
 enum {
-    CPU_PAGES = 1 + CPU_STACK_SIZE / PAGE_SIZE + IST_COUNT + 2 + 4 * VMCS02_SLOTS,
+    CPU_PAGES = 1 + CPU_STACK_SIZE / PAGE_SIZE + IST_COUNT + 2 + 2 + 3 * VMCS02_SLOTS +
+                VMCS02_SLOTS * VMCS12_COPY_SIZE / PAGE_SIZE,
 };
+_Static_assert(sizeof(struct vmcs12) <= VMCS12_COPY_SIZE, "a copy of a vmcs12 fits");
 _Static_assert(L0_BYTES_PER_CPU >= CPU_PAGES * PAGE_SIZE, "what the loader reserves is enough");
 
 /* IA32_PERF_GLOBAL_CTRL has a bit for each counter. SDM vol. 2, "CPUID", leaf 0AH. */
@@ -76,6 +80,8 @@ static void read_capabilities(struct vmx_caps *caps)
     caps->cr4_fixed1 = rdmsr(MSR_IA32_VMX_CR4_FIXED1);
     caps->vmcs_enum = rdmsr(MSR_IA32_VMX_VMCS_ENUM);
     caps->ept_vpid = rdmsr(MSR_IA32_VMX_EPT_VPID_CAP);
+    if (caps->proc2 >> 32 & SECONDARY_EXEC_ENABLE_VMFUNC)
+        caps->vmfunc = rdmsr(MSR_IA32_VMX_VMFUNC);
     caps->physical_bits = cpuid(0x80000008, 0).eax & 0xff;
     caps->linear_bits = cpuid(0x80000008, 0).eax >> 8 & 0xff;
     caps->cr3_reserved = ~0ull << caps->physical_bits;
@@ -138,6 +144,7 @@ static bool prepare_cpu(u32 index)
     u64 shadow_bytes = boot->shadow_bytes_per_cpu;
     u64 shadow = boot->region_base + boot->region_size - (index + 1) * shadow_bytes;
     struct cpu *cpu;
+    u8 *vmcs12;
     u64 guard;
 
     if (!pa)
@@ -158,7 +165,11 @@ static bool prepare_cpu(u32 index)
     }
     segments_init(&cpu->descriptors);
     cpu->vmcs01_pa = vmcs_region(pa, false);
-    pa += PAGE_SIZE;
+    cpu->nested.vmread_bitmap_pa = pa + PAGE_SIZE;
+    cpu->nested.vmwrite_bitmap_pa = pa + 2 * PAGE_SIZE;
+    pa += 3 * PAGE_SIZE;
+    vmcs12 = pool_va(pa);
+    pa += VMCS02_SLOTS * VMCS12_COPY_SIZE;
     for (u32 i = 0; i < VMCS02_SLOTS; i++) {
         struct vmcs02 *slot = &cpu->nested.slots[i];
 
@@ -166,8 +177,8 @@ static bool prepare_cpu(u32 index)
         slot->pa = vmcs_region(pa, false);
         slot->shadow_pa = vmcs_region(pa + PAGE_SIZE, true);
         slot->msr_bitmap_pa = pa + 2 * PAGE_SIZE;
-        slot->vmcs12 = pool_va(pa + 3 * PAGE_SIZE);
-        pa += 4 * PAGE_SIZE;
+        slot->vmcs12 = (struct vmcs12 *)(vmcs12 + i * VMCS12_COPY_SIZE);
+        pa += 3 * PAGE_SIZE;
     }
     ept02_init(&cpu->nested.ept02, shadow, shadow + shadow_bytes);
     cpus[index] = cpu;
@@ -196,7 +207,6 @@ enum l0_error start_shared(const struct l0_call *call)
               boot->region_base + boot->region_size - cpu_count * boot->shadow_bytes_per_cpu);
 
     read_capabilities(&l0.hw);
-    capabilities_compute(&l0.caps, &l0.hw, boot->config.mask);
     l0.has_1g = cpuid(0x80000001, 0).edx & BIT(26);
     l0.has_vpid = may_be_one(l0.hw.proc2, SECONDARY_EXEC_ENABLE_VPID) &&
                   (l0.hw.ept_vpid & VPID_CAP_SINGLE) && (l0.hw.ept_vpid & VPID_CAP_ALL);
@@ -288,6 +298,8 @@ enum l0_error start_cpu(const struct l0_call *loader_call)
     clear_vmcs_regions(cpu);
     if (!vmptrld(cpu->vmcs01_pa))
         panic("cannot load vmcs01");
+    if (call.cpu == 0)
+        vmcs01_compute_offer();
     /* What another core's run left in translation caches, from before a warm restart, is gone. */
     invept(INVEPT_ALL_CONTEXT, 0);
     vmcs01_init(cpu, &call, &segments, cr0, cr4, efer);

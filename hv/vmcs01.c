@@ -7,6 +7,7 @@
 #include "trap.h"
 #include "vmcs.h"
 #include "x86.h"
+#include "../vmx/shadow12.h"
 #include "../vmx/shadow_vmcs.h"
 
 extern u8 vm_exit[];
@@ -42,17 +43,35 @@ static void compute_controls(struct l0_controls *c)
     c->entry = control_word(l0.hw.true_entry, ENTRY_MUST);
 }
 
-/* VMCS shadowing: 1 bits exit. What L1 reads and writes most does not. */
-static bool init_shadow_bitmaps(void)
+/* VMCS shadowing: 1 bits exit. */
+static bool alloc_shadow_bitmaps(void)
 {
     l0.vmread_bitmap = pool_alloc(&l0.pool);
     l0.vmwrite_bitmap = pool_alloc(&l0.pool);
-    if (!l0.vmread_bitmap || !l0.vmwrite_bitmap)
+    l0.absent_fields = pool_alloc(&l0.pool);
+    if (!l0.vmread_bitmap || !l0.vmwrite_bitmap || !l0.absent_fields)
         return false;
     memset(pool_va(l0.vmread_bitmap), 0xff, PAGE_SIZE);
     memset(pool_va(l0.vmwrite_bitmap), 0xff, PAGE_SIZE);
-    shadow_vmcs_fill_bitmaps(pool_va(l0.vmread_bitmap), pool_va(l0.vmwrite_bitmap));
+    memset(pool_va(l0.absent_fields), 0xff, PAGE_SIZE);
     return true;
+}
+
+static bool processor_has_field(u32 encoding)
+{
+    u64 value;
+
+    return vmread_try(encoding, &value);
+}
+
+void vmcs01_compute_offer(void)
+{
+    capabilities_find_missing_fields(&l0.hw, processor_has_field);
+    capabilities_compute(&l0.caps, &l0.hw, l0.boot.config.mask);
+    if (!l0.has_shadowing)
+        return;
+    shadow_vmcs_fill_bitmaps(pool_va(l0.vmread_bitmap), pool_va(l0.vmwrite_bitmap));
+    shadow12_init(pool_va(l0.absent_fields));
 }
 
 bool vmcs01_init_shared(void)
@@ -63,7 +82,7 @@ bool vmcs01_init_shared(void)
     if (!l0.msr_bitmap01)
         return false;
     msr_fill_bitmap(pool_va(l0.msr_bitmap01));
-    return !l0.has_shadowing || init_shadow_bitmaps();
+    return !l0.has_shadowing || alloc_shadow_bitmaps();
 }
 
 void vmcs_init_host(struct cpu *cpu)

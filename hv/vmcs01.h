@@ -5,8 +5,12 @@
 #include "boot_info.h"
 #include "cpu.h"
 
-/* Computes the control words and fills the bitmaps that all cores share; false without memory. */
+/* Computes the control words and allocates the bitmaps that all cores share; false without memory.
+ */
 bool vmcs01_init_shared(void);
+
+/* What L1 is offered, once, with any VMCS current: it tells which fields the processor has. */
+void vmcs01_compute_offer(void);
 
 /* Fills the current, cleared VMCS so that its guest continues where the call says, with the
    state that this core has now but for what `segments` captured before L0 loaded its own. */

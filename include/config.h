@@ -18,7 +18,7 @@ struct config {
     u32 log_level;         /* enum log_level: what is less urgent is not printed */
     bool nested;           /* offer VMX to L1 */
     bool cpuid_hypervisor; /* set CPUID.1:ECX[31] for L1; else as the processor has it */
-    u64 mask;              /* bit n set: enum feature n is hidden from L1 */
+    feature_set mask;      /* what is hidden from L1 */
     char next[CONFIG_PATH_MAX]; /* EFI path of the image to start, "" for the default search */
 };
 

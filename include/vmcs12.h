@@ -10,7 +10,8 @@
 #include "types.h"
 #include "vmcs_fields.h"
 
-#define VMCS12_REVISION 0x504c5301u /* "PLS", version 1; bit 31 is the shadow-VMCS indicator */
+#define VMCS12_REVISION 0x504c5304u /* "PLS", version 4 */
+#define VMCS12_SHADOW   BIT(31)     /* the shadow-VMCS indicator, in the revision's word */
 
 typedef u64 natural_width;
 
@@ -159,6 +160,8 @@ struct vmcs12 {
     u64 tsc_multiplier;
     u64 guest_ia32_perf_global_ctrl;
     u64 host_ia32_perf_global_ctrl;
+    u64 vmread_bitmap;
+    u64 vmwrite_bitmap;
     natural_width io_rcx;
     natural_width io_rsi;
     natural_width io_rdi;
@@ -169,6 +172,13 @@ struct vmcs12 {
     u32 vmx_preemption_timer_value;
     u16 posted_intr_nv;
     u16 guest_intr_status;
+    u16 guest_pml_index;
+    u16 eptp_index;
+    u64 pml_address;
+    u64 ve_information_address;
+    u64 vm_function_control;
+    u64 eptp_list_address;
+    u16 guest_uinv;
 } __attribute__((packed, aligned(8)));
 
 _Static_assert(sizeof(struct vmcs12) <= PAGE_SIZE, "a vmcs12 fits into its region");

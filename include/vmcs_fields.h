@@ -9,6 +9,7 @@
 #define VMCS12_FIELDS(X)                                                                           \
     X(VIRTUAL_PROCESSOR_ID, 0x0000, virtual_processor_id, VPID)                                    \
     X(POSTED_INTR_NV, 0x0002, posted_intr_nv, POSTED_INTERRUPTS)                                   \
+    X(EPTP_INDEX, 0x0004, eptp_index, EPT_VIOLATION_VE)                                            \
     X(GUEST_ES_SELECTOR, 0x0800, guest_es_selector, ALWAYS)                                        \
     X(GUEST_CS_SELECTOR, 0x0802, guest_cs_selector, ALWAYS)                                        \
     X(GUEST_SS_SELECTOR, 0x0804, guest_ss_selector, ALWAYS)                                        \
@@ -18,6 +19,7 @@
     X(GUEST_LDTR_SELECTOR, 0x080c, guest_ldtr_selector, ALWAYS)                                    \
     X(GUEST_TR_SELECTOR, 0x080e, guest_tr_selector, ALWAYS)                                        \
     X(GUEST_INTR_STATUS, 0x0810, guest_intr_status, VIRTUAL_INTERRUPTS)                            \
+    X(GUEST_PML_INDEX, 0x0812, guest_pml_index, PML)                                               \
     X(HOST_ES_SELECTOR, 0x0c00, host_es_selector, ALWAYS)                                          \
     X(HOST_CS_SELECTOR, 0x0c02, host_cs_selector, ALWAYS)                                          \
     X(HOST_SS_SELECTOR, 0x0c04, host_ss_selector, ALWAYS)                                          \
@@ -32,15 +34,21 @@
     X(VM_EXIT_MSR_LOAD_ADDR, 0x2008, vm_exit_msr_load_addr, ALWAYS)                                \
     X(VM_ENTRY_MSR_LOAD_ADDR, 0x200a, vm_entry_msr_load_addr, ALWAYS)                              \
     X(EXECUTIVE_VMCS_POINTER, 0x200c, exec_vmcs_pointer, ALWAYS)                                   \
+    X(PML_ADDRESS, 0x200e, pml_address, PML)                                                       \
     X(TSC_OFFSET, 0x2010, tsc_offset, ALWAYS)                                                      \
     X(VIRTUAL_APIC_PAGE_ADDR, 0x2012, virtual_apic_page_addr, TPR_SHADOW)                          \
     X(APIC_ACCESS_ADDR, 0x2014, apic_access_addr, APIC_ACCESSES)                                   \
     X(POSTED_INTR_DESC_ADDR, 0x2016, posted_intr_desc_addr, POSTED_INTERRUPTS)                     \
+    X(VM_FUNCTION_CONTROL, 0x2018, vm_function_control, VMFUNC)                                    \
     X(EPT_POINTER, 0x201a, ept_pointer, EPT)                                                       \
     X(EOI_EXIT_BITMAP0, 0x201c, eoi_exit_bitmap0, VIRTUAL_INTERRUPTS)                              \
     X(EOI_EXIT_BITMAP1, 0x201e, eoi_exit_bitmap1, VIRTUAL_INTERRUPTS)                              \
     X(EOI_EXIT_BITMAP2, 0x2020, eoi_exit_bitmap2, VIRTUAL_INTERRUPTS)                              \
     X(EOI_EXIT_BITMAP3, 0x2022, eoi_exit_bitmap3, VIRTUAL_INTERRUPTS)                              \
+    X(EPTP_LIST_ADDRESS, 0x2024, eptp_list_address, EPTP_SWITCHING)                                \
+    X(VMREAD_BITMAP, 0x2026, vmread_bitmap, VMCS_SHADOWING)                                        \
+    X(VMWRITE_BITMAP, 0x2028, vmwrite_bitmap, VMCS_SHADOWING)                                      \
+    X(VE_INFORMATION_ADDRESS, 0x202a, ve_information_address, EPT_VIOLATION_VE)                    \
     X(XSS_EXIT_BITMAP, 0x202c, xss_exit_bitmap, XSAVES)                                            \
     X(TSC_MULTIPLIER, 0x2032, tsc_multiplier, TSC_SCALING)                                         \
     X(GUEST_PHYSICAL_ADDRESS, 0x2400, guest_physical_address, EPT)                                 \
@@ -154,10 +162,7 @@
     X(HOST_RIP, 0x6c16, host_rip, ALWAYS)
 
 /* Fields that L0 uses in its own VMCSs and never offers to L1. */
-#define VMCS_L0_FIELDS(X)                                                                          \
-    X(VMREAD_BITMAP, 0x2026)                                                                       \
-    X(VMWRITE_BITMAP, 0x2028)                                                                      \
-    X(PCONFIG_EXITING_BITMAP, 0x203e)
+#define VMCS_L0_FIELDS(X) X(PCONFIG_EXITING_BITMAP, 0x203e)
 
 enum vmcs_field {
 #define X(name, encoding, member, needs) name = encoding,

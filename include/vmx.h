@@ -308,7 +308,9 @@ struct vmx_msr_entry {
 
 /* EPT pointer and entries. SDM vol. 3, "The Extended Page Table Mechanism". */
 #define EPTP_MEMORY_TYPE      7ull
+#define EPTP_WALK_LENGTH      (7ull << 3)
 #define EPTP_WALK_LENGTH_4    (3ull << 3)
+#define EPTP_WALK_LENGTH_5    (4ull << 3)
 #define EPTP_AD               BIT64(6)
 #define EPT_READ              BIT64(0)
 #define EPT_WRITE             BIT64(1)
@@ -320,8 +322,12 @@ struct vmx_msr_entry {
 #define EPT_LARGE             BIT64(7)
 #define EPT_ACCESSED          BIT64(8)
 #define EPT_DIRTY             BIT64(9)
+#define EPT_EXEC_USER         BIT64(10) /* with mode-based execute control */
 #define EPT_SUPPRESS_VE       BIT64(63)
 #define EPT_ADDR              0x000ffffffffff000ull
+
+/* IA32_VMX_VMFUNC and the VM-function controls. */
+#define VMFUNC_EPTP_SWITCHING BIT64(0)
 
 #define INVEPT_SINGLE_CONTEXT            1u
 #define INVEPT_ALL_CONTEXT               2u
@@ -338,9 +344,13 @@ struct vmx_msr_entry {
 #define EPT_VIOLATION_WRITABLE      BIT64(4)
 #define EPT_VIOLATION_EXECUTABLE    BIT64(5)
 #define EPT_VIOLATION_RWX_SHIFT     3
+#define EPT_VIOLATION_EXEC_USER     BIT64(6)
 #define EPT_VIOLATION_LINEAR_VALID  BIT64(7)
 #define EPT_VIOLATION_TRANSLATED    BIT64(8)
+#define EPT_VIOLATION_USER          BIT64(9)
+#define EPT_VIOLATION_ADVANCED      (7ull << 9) /* advanced VM-exit information */
 #define EPT_VIOLATION_NMI_UNBLOCKED BIT64(12)
+#define EPT_VIOLATION_SHADOW_STACK  BIT64(13)
 
 /* Exit qualification of a control-register access. */
 #define CONTROL_REG_ACCESS_NUM  0xfull

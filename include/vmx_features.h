@@ -49,8 +49,13 @@
     X(PAUSE_LOOP_EXITING, "pause-loop-exiting", PROC2, 10)                                         \
     X(RDRAND_EXITING, "rdrand-exiting", PROC2, 11)                                                 \
     X(INVPCID, "invpcid", PROC2, 12)                                                               \
+    X(VMFUNC, "vmfunc", PROC2, 13)                                                                 \
+    X(VMCS_SHADOWING, "vmcs-shadowing", PROC2, 14)                                                 \
     X(RDSEED_EXITING, "rdseed-exiting", PROC2, 16)                                                 \
+    X(PML, "pml", PROC2, 17)                                                                       \
+    X(EPT_VIOLATION_VE, "ept-violation-ve", PROC2, 18)                                             \
     X(XSAVES, "xsaves", PROC2, 20)                                                                 \
+    X(MODE_BASED_EXECUTE, "mode-based-execute", PROC2, 22)                                         \
     X(TSC_SCALING, "tsc-scaling", PROC2, 25)                                                       \
     X(SAVE_DEBUG_CONTROLS, "save-debug-controls", EXIT, 2)                                         \
     X(HOST_64BIT, "host-address-space-size", EXIT, 9)                                              \
@@ -67,11 +72,15 @@
     X(ENTRY_LOAD_PAT, "entry-load-pat", ENTRY, 14)                                                 \
     X(ENTRY_LOAD_EFER, "entry-load-efer", ENTRY, 15)                                               \
     X(EPT_EXECUTE_ONLY, "ept-execute-only", EPT_VPID, 0)                                           \
+    X(EPT_5_LEVEL, "ept-5-level", EPT_VPID, 7)                                                     \
     X(EPT_UC, "ept-uncacheable", EPT_VPID, 8)                                                      \
     X(EPT_2M, "ept-2m-pages", EPT_VPID, 16)                                                        \
     X(EPT_1G, "ept-1g-pages", EPT_VPID, 17)                                                        \
+    X(EPT_ACCESSED_DIRTY, "ept-accessed-dirty", EPT_VPID, 21)                                      \
+    X(EPT_ADVANCED_EXIT_INFO, "ept-advanced-exit-information", EPT_VPID, 22)                       \
     X(INVVPID_ADDRESS, "invvpid-individual-address", EPT_VPID, 40)                                 \
-    X(INVVPID_RETAIN_GLOBALS, "invvpid-retaining-globals", EPT_VPID, 43)
+    X(INVVPID_RETAIN_GLOBALS, "invvpid-retaining-globals", EPT_VPID, 43)                           \
+    X(EPTP_SWITCHING, "eptp-switching", VMFUNC, 0)
 
 enum feature {
 #define X(id, name, word, bit) FEATURE_##id,
@@ -80,6 +89,11 @@ enum feature {
         FEATURE_COUNT
 };
 
-_Static_assert(FEATURE_COUNT <= 64, "masks are one 64-bit word");
+/* Bit n: enum feature n. */
+typedef unsigned __int128 feature_set;
+
+#define FEATURE_BIT(feature) ((feature_set)1 << (feature))
+
+_Static_assert(FEATURE_COUNT <= 128, "every feature has a bit in a feature_set");
 
 #endif

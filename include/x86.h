@@ -72,6 +72,7 @@
 #define VECTOR_PF  14
 #define VECTOR_AC  17
 #define VECTOR_MC  18
+#define VECTOR_VE  20
 #define VECTOR_CP  21
 
 #define PF_PRESENT        BIT(0)
@@ -119,6 +120,7 @@
 #define MSR_IA32_SYSENTER_CS              0x174
 #define MSR_IA32_SYSENTER_ESP             0x175
 #define MSR_IA32_SYSENTER_EIP             0x176
+#define MSR_IA32_MCG_CAP                  0x179
 #define MSR_IA32_MISC_ENABLE              0x1a0
 #define MISC_ENABLE_PEBS_UNAVAILABLE      BIT64(12)
 #define MISC_ENABLE_XD_DISABLE            BIT64(34)

@@ -4,11 +4,9 @@
 #include "phys.h"
 #include "x86.h"
 
-#define LEVELS_MAX             5
-#define INDEX_BITS             9
-#define INDEX_MASK             0x1ffull
-#define EPTP_WALK_LENGTH_SHIFT 3
-#define EPTP_WALK_LENGTH_MASK  7ull
+#define LOG_ENTRIES 512
+#define INDEX_BITS  9
+#define INDEX_MASK  0x1ffull
 
 static u32 level_shift(u32 level) { return PAGE_SHIFT + INDEX_BITS * (level - 1); }
 
@@ -45,10 +43,12 @@ static bool misconfigured(u64 entry, u32 level, const struct ept12_caps *caps)
     return page && !memory_type_valid((entry & EPT_MEMORY_TYPE) >> EPT_MEMORY_TYPE_SHIFT);
 }
 
-static u64 read_entry(u64 table, u64 ngpa, u32 level)
+static u64 entry_address(u64 table, u64 ngpa, u32 level)
 {
-    return phys_read64(table + (ngpa >> level_shift(level) & INDEX_MASK) * sizeof(u64));
+    return table + (ngpa >> level_shift(level) & INDEX_MASK) * sizeof(u64);
 }
+
+u32 ept12_levels(u64 eptp12) { return (u32)((eptp12 & EPTP_WALK_LENGTH) >> 3) + 1; }
 
 static void fill_page(struct ept12_translation *out, u64 entry)
 {
@@ -62,16 +62,22 @@ enum ept12_result ept12_walk(u64 eptp12, u64 ngpa, const struct ept12_caps *caps
                              struct ept12_translation *out)
 {
     u64 table = eptp12 & EPT_ADDR;
-    u64 rights = EPT_RWX;
+    u64 rights = EPT_RWX | (eptp12 & EPT12_MODE_BASED ? EPT_EXEC_USER : 0);
+    u64 present = rights;
     u64 entry;
 
     *out = (struct ept12_translation){0};
-    out->level = (u32)(eptp12 >> EPTP_WALK_LENGTH_SHIFT & EPTP_WALK_LENGTH_MASK) + 1;
-    if (out->level > LEVELS_MAX || ngpa >> level_shift(out->level + 1))
+    out->level = ept12_levels(eptp12);
+    if (out->level > EPT12_LEVELS_MAX || ngpa >> level_shift(out->level + 1))
         return EPT12_VIOLATION; /* more address than the tables cover */
     for (;; out->level--) {
-        entry = read_entry(table, ngpa, out->level);
-        if (!(entry & EPT_RWX))
+        u64 pa = entry_address(table, ngpa, out->level);
+
+        entry = phys_read64(pa);
+        out->path[out->level - 1].pa = pa;
+        out->path[out->level - 1].entry = entry;
+        out->convertible = !(entry & EPT_SUPPRESS_VE);
+        if (!(entry & present))
             return EPT12_VIOLATION;
         if (misconfigured(entry, out->level, caps))
             return EPT12_MISCONFIGURED;
@@ -85,12 +91,70 @@ enum ept12_result ept12_walk(u64 eptp12, u64 ngpa, const struct ept12_caps *caps
     return EPT12_TRANSLATED;
 }
 
+/* The flags that an access has to set in the entry of a level. */
+static u64 flags_due(const struct ept12_translation *translation, u32 level, bool write)
+{
+    u64 flags = EPT_ACCESSED | (write && level == translation->level ? EPT_DIRTY : 0);
+
+    return flags & ~translation->path[level - 1].entry;
+}
+
+static u64 any_flags_due(const struct ept12_translation *translation, u32 levels, bool write)
+{
+    u64 due = 0;
+
+    for (u32 level = levels; level >= translation->level; level--)
+        due |= flags_due(translation, level, write);
+    return due;
+}
+
+static void log_page(struct ept12_log *log, u64 ngpa)
+{
+    u64 page = align_down(ngpa, PAGE_SIZE);
+
+    phys_write(log->page + log->index * sizeof(page), &page, sizeof(page));
+    log->index--;
+}
+
+enum ept12_result ept12_set_flags(u64 eptp12, u64 ngpa, bool write, struct ept12_log *log,
+                                  struct ept12_translation *translation)
+{
+    u32 levels = ept12_levels(eptp12);
+    u64 due;
+
+    if (!(eptp12 & EPTP_AD))
+        return EPT12_TRANSLATED;
+    due = any_flags_due(translation, levels, write);
+    if (due && log->enabled && log->index >= LOG_ENTRIES)
+        return EPT12_LOG_FULL;
+    for (u32 level = levels; due && level >= translation->level; level--) {
+        u64 flags = flags_due(translation, level, write);
+
+        if (flags && !phys_set_bits64(translation->path[level - 1].pa,
+                                      translation->path[level - 1].entry, flags))
+            return EPT12_CHANGED;
+        translation->path[level - 1].entry |= flags;
+    }
+    if (log->enabled && (due & EPT_DIRTY))
+        log_page(log, ngpa);
+    translation->clean = !(translation->path[translation->level - 1].entry & EPT_DIRTY);
+    return EPT12_TRANSLATED;
+}
+
+/* What EPT01 allows, by the bits of an entry with mode-based execute control. */
+static u64 rights01(u64 ept01_entry)
+{
+    return (ept01_entry & EPT_RWX) | (ept01_entry & EPT_EXEC ? EPT_EXEC_USER : 0);
+}
+
 bool ept_compose(const struct ept12_translation *translation, u64 ngpa, u64 ept01_entry,
                  u32 ept01_level, u32 max_level, u64 *leaf, u32 *level)
 {
-    u64 rights = translation->rights & ept01_entry;
+    u64 rights = translation->rights & rights01(ept01_entry);
     u64 size;
 
+    if (translation->clean)
+        rights &= ~EPT_WRITE;
     if (!rights)
         return false;
     *level = translation->level;

@@ -11,7 +11,15 @@
 #define VMX_BASIC_ANY_ERROR_CODE BIT64(56)
 #define CR3_TARGETS_MAX          4u /* as many as struct vmcs12 has */
 
-enum capability_word { WORD_PIN, WORD_PROC, WORD_PROC2, WORD_EXIT, WORD_ENTRY, WORD_EPT_VPID };
+enum capability_word {
+    WORD_PIN,
+    WORD_PROC,
+    WORD_PROC2,
+    WORD_EXIT,
+    WORD_ENTRY,
+    WORD_EPT_VPID,
+    WORD_VMFUNC,
+};
 
 struct feature_bit {
     u8 word; /* enum capability_word */
@@ -40,8 +48,16 @@ static const struct {
     {FEATURE_UNRESTRICTED_GUEST, FEATURE_EPT},
     {FEATURE_EPT_EXECUTE_ONLY, FEATURE_EPT},
     {FEATURE_EPT_UC, FEATURE_EPT},
+    {FEATURE_EPT_5_LEVEL, FEATURE_EPT},
     {FEATURE_EPT_2M, FEATURE_EPT},
     {FEATURE_EPT_1G, FEATURE_EPT},
+    {FEATURE_EPT_ACCESSED_DIRTY, FEATURE_EPT},
+    {FEATURE_EPT_ADVANCED_EXIT_INFO, FEATURE_EPT},
+    {FEATURE_PML, FEATURE_EPT_ACCESSED_DIRTY},
+    {FEATURE_MODE_BASED_EXECUTE, FEATURE_EPT},
+    {FEATURE_EPT_VIOLATION_VE, FEATURE_EPT},
+    {FEATURE_EPTP_SWITCHING, FEATURE_VMFUNC},
+    {FEATURE_EPTP_SWITCHING, FEATURE_EPT},
     {FEATURE_INVVPID_ADDRESS, FEATURE_VPID},
     {FEATURE_INVVPID_RETAIN_GLOBALS, FEATURE_VPID},
     {FEATURE_TSC_SCALING, FEATURE_TSC_OFFSETTING},
@@ -69,45 +85,53 @@ static bool hw_has(const struct vmx_caps *hw, enum feature feature)
 {
     struct feature_bit at = feature_bits[feature];
 
+    /* L0 has to write every field of a shadow VMCS. */
+    if (feature == FEATURE_VMCS_SHADOWING && !(hw->misc & VMX_MISC_VMWRITE_ANY))
+        return false;
+    /* By this alone L0 tells fetches from user-mode addresses from the others. */
+    if (feature == FEATURE_MODE_BASED_EXECUTE && !(hw->ept_vpid & EPT_CAP_ADVANCED_EXIT_INFO))
+        return false;
     if (at.word == WORD_EPT_VPID)
         return hw->ept_vpid >> at.bit & 1;
+    if (at.word == WORD_VMFUNC)
+        return hw->vmfunc >> at.bit & 1;
     return hw_controls(hw, at.word) >> (32 + at.bit) & 1;
 }
 
 /* Drops what needs something that is not offered, until nothing changes any more. */
-static u64 drop_unmet(u64 offered)
+static feature_set drop_unmet(feature_set offered)
 {
-    u64 before;
+    feature_set before;
 
     if (!(offered >> FEATURE_SECONDARY_CONTROLS & 1)) {
         for (u32 i = 0; i < FEATURE_COUNT; i++) {
             if (feature_bits[i].word == WORD_PROC2)
-                offered &= ~BIT64(i);
+                offered &= ~FEATURE_BIT(i);
         }
     }
     do {
         before = offered;
         for (u32 i = 0; i < ARRAY_SIZE(dependencies); i++) {
             if (!(offered >> dependencies[i].needs & 1))
-                offered &= ~BIT64(dependencies[i].feature);
+                offered &= ~FEATURE_BIT(dependencies[i].feature);
         }
     } while (offered != before);
     return offered;
 }
 
-static u64 offered_features(const struct vmx_caps *hw, u64 mask)
+static feature_set offered_features(const struct vmx_caps *hw, feature_set mask)
 {
-    u64 offered = 0;
+    feature_set offered = 0;
 
     for (u32 i = 0; i < FEATURE_COUNT; i++) {
         if (hw_has(hw, i) && !(mask >> i & 1))
-            offered |= BIT64(i);
+            offered |= FEATURE_BIT(i);
     }
     return drop_unmet(offered);
 }
 
 /* The bits of the offered features that live in that word. */
-static u64 offered_bits(u64 offered, enum capability_word word)
+static u64 offered_bits(feature_set offered, enum capability_word word)
 {
     u64 bits = 0;
 
@@ -156,7 +180,7 @@ static u64 offered_misc(u64 hw)
 }
 
 /* SDM vol. 3 A.10, "VPID and EPT Capabilities". L0 carries out INVEPT and INVVPID itself. */
-static u64 offered_ept_vpid(u64 offered)
+static u64 offered_ept_vpid(feature_set offered)
 {
     u64 value = offered_bits(offered, WORD_EPT_VPID);
 
@@ -176,7 +200,12 @@ static u64 offered_ept_vpid(u64 offered)
 /* What a field needs, beside the features. */
 enum { FEATURE_ALWAYS = FEATURE_COUNT, FEATURE_PAT, FEATURE_EFER, FIELD_NEEDS_COUNT };
 
-static const struct field_info fields[16 * FIELD_INDEX_MAX] = {
+#define FIELD_COUNT (16 * FIELD_INDEX_MAX)
+
+_Static_assert(sizeof(((struct vmx_caps *)0)->missing_fields) * 8 == FIELD_COUNT,
+               "a bit for each field");
+
+static const struct field_info fields[FIELD_COUNT] = {
 #define X(name, encoding, member, needs)                                                           \
     [FIELD_SLOT(encoding)] = {offsetof(struct vmcs12, member), VMCS_FIELD_WIDTH(encoding),         \
                               FEATURE_##needs},
@@ -185,12 +214,12 @@ static const struct field_info fields[16 * FIELD_INDEX_MAX] = {
 };
 
 /* The features of which one must be offered; none: the field is always there. */
-static const u64 field_needs[FIELD_NEEDS_COUNT] = {
-#define X(id, name, word, bit) [FEATURE_##id] = BIT64(FEATURE_##id),
+static const feature_set field_needs[FIELD_NEEDS_COUNT] = {
+#define X(id, name, word, bit) [FEATURE_##id] = FEATURE_BIT(FEATURE_##id),
     PLASTRON_FEATURES(X)
 #undef X
-        [FEATURE_PAT] = BIT64(FEATURE_SAVE_PAT) | BIT64(FEATURE_ENTRY_LOAD_PAT),
-    [FEATURE_EFER] = BIT64(FEATURE_SAVE_EFER) | BIT64(FEATURE_ENTRY_LOAD_EFER),
+        [FEATURE_PAT] = FEATURE_BIT(FEATURE_SAVE_PAT) | FEATURE_BIT(FEATURE_ENTRY_LOAD_PAT),
+    [FEATURE_EFER] = FEATURE_BIT(FEATURE_SAVE_EFER) | FEATURE_BIT(FEATURE_ENTRY_LOAD_EFER),
 };
 
 #define X(name, encoding, member, needs)                                                           \
@@ -215,12 +244,29 @@ const struct field_info *field_lookup(u32 encoding)
     return field->offset ? field : NULL;
 }
 
-/* Whether a field that field_lookup found is there with what caps offer. */
+/* Whether a field of the table is there with what caps offer. */
 static bool field_offered(const struct vmx_caps *caps, const struct field_info *field)
 {
-    u64 needs = field_needs[field->needs];
+    feature_set needs = field_needs[field->needs];
+    u64 at = (u64)(field - fields);
 
-    return !needs || (caps->offered & needs);
+    return (!needs || (caps->offered & needs)) && !(caps->missing_fields[at / 64] >> at % 64 & 1);
+}
+
+void capabilities_find_missing_fields(struct vmx_caps *hw, bool (*exists)(u32 encoding))
+{
+    static const u32 encodings[] = {
+#define X(name, encoding, member, needs) encoding,
+        VMCS12_FIELDS(X)
+#undef X
+    };
+
+    for (u32 i = 0; i < ARRAY_SIZE(encodings); i++) {
+        u32 at = FIELD_SLOT(encodings[i]);
+
+        if (!exists(encodings[i]))
+            hw->missing_fields[at / 64] |= BIT64(at % 64);
+    }
 }
 
 bool field_exists(const struct vmx_caps *caps, u32 encoding)
@@ -274,9 +320,9 @@ static u64 offered_vmcs_enum(const struct vmx_caps *caps)
     return highest << 1;
 }
 
-void capabilities_compute(struct vmx_caps *out, const struct vmx_caps *hw, u64 mask)
+void capabilities_compute(struct vmx_caps *out, const struct vmx_caps *hw, feature_set mask)
 {
-    u64 offered = offered_features(hw, mask);
+    feature_set offered = offered_features(hw, mask);
 
     *out = (struct vmx_caps){
         .basic = offered_basic(hw->basic),
@@ -287,12 +333,15 @@ void capabilities_compute(struct vmx_caps *out, const struct vmx_caps *hw, u64 m
         .cr4_fixed0 = hw->cr4_fixed0,
         .cr4_fixed1 = hw->cr4_fixed1 & ~HIDDEN_CR4,
         .ept_vpid = offered_ept_vpid(offered),
+        .vmfunc = offered_bits(offered, WORD_VMFUNC),
         .offered = offered,
         .physical_bits = hw->physical_bits,
         .linear_bits = hw->linear_bits,
         .cr3_reserved = hw->cr3_reserved,
         .perf_global_reserved = hw->perf_global_reserved,
     };
+    for (u32 i = 0; i < ARRAY_SIZE(out->missing_fields); i++)
+        out->missing_fields[i] = hw->missing_fields[i];
     offer_controls(&out->pin, &out->true_pin, hw->pin, hw_controls(hw, WORD_PIN),
                    offered_bits(offered, WORD_PIN));
     offer_controls(&out->proc, &out->true_proc, hw->proc, hw_controls(hw, WORD_PROC),

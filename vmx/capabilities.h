@@ -20,11 +20,13 @@ struct vmx_caps {
     u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
     u64 vmcs_enum;
     u64 ept_vpid;
-    u64 offered;              /* bit n: enum feature n */
+    u64 vmfunc;
+    feature_set offered;
     u32 physical_bits;        /* MAXPHYADDR */
     u32 linear_bits;          /* 48 or 57 */
     u64 cr3_reserved;         /* bits that MOV to CR3 refuses in 64-bit mode */
     u64 perf_global_reserved; /* bits that WRMSR to IA32_PERF_GLOBAL_CTRL refuses */
+    u64 missing_fields[8]; /* VMCS fields that the processor lacks: a bit for each of our table */
 };
 
 /* CR4 bits that L1 may not set: their features are hidden from it. */
@@ -36,11 +38,15 @@ static inline bool caps_offer(const struct vmx_caps *caps, enum feature feature)
 }
 
 /*
- * What L1 is offered on a processor whose own MSRs (and CPUID numbers) are hw; bit n of mask hides
- * enum feature n. Masking a default1 control (CR3-load exiting, save debug controls, ...) takes
+ * What L1 is offered on a processor whose own MSRs (and CPUID numbers) are hw, less those in
+ * mask. Masking a default1 control (CR3-load exiting, save debug controls, ...) takes
  * away its 0-setting: software that knows no true MSRs relies on the 1-setting.
  */
-void capabilities_compute(struct vmx_caps *out, const struct vmx_caps *hw, u64 mask);
+void capabilities_compute(struct vmx_caps *out, const struct vmx_caps *hw, feature_set mask);
+
+/* Notes in hw which fields the processor lacks although the SDM has them always, or with a feature:
+   a hypervisor below may have left them out. exists: whether it has a field. */
+void capabilities_find_missing_fields(struct vmx_caps *hw, bool (*exists)(u32 encoding));
 
 /* Where a VMCS field lies in struct vmcs12, and what it exists with. */
 struct field_info {

@@ -15,8 +15,6 @@
 
 #define VMX_BASIC_ANY_ERROR_CODE        BIT64(56)
 #define EPT_CAP_SUPERVISOR_SHADOW_STACK BIT64(23)
-#define EPTP_WALK_LENGTH                (7ull << 3)
-#define EPTP_WALK_LENGTH_5              (4ull << 3)
 #define EPTP_SUPERVISOR_SHADOW_STACK    BIT64(7)
 #define EPTP_RESERVED                   0xf00ull
 
@@ -31,7 +29,7 @@ static bool execution_words_valid(const struct vmcs12 *vmcs12, const struct vmx_
            vmcs12->cr3_target_count <= cr3_targets;
 }
 
-/* "VM-Execution Control Fields": I/O and MSR bitmaps. */
+/* "VM-Execution Control Fields": I/O, MSR, VMREAD and VMWRITE bitmaps. */
 static bool bitmaps_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
 {
     u32 proc = vmcs12->cpu_based_vm_exec_control;
@@ -39,7 +37,11 @@ static bool bitmaps_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *ca
     if ((proc & CPU_BASED_USE_IO_BITMAPS) && (!page_address_valid(caps, vmcs12->io_bitmap_a) ||
                                               !page_address_valid(caps, vmcs12->io_bitmap_b)))
         return false;
-    return !(proc & CPU_BASED_USE_MSR_BITMAPS) || page_address_valid(caps, vmcs12->msr_bitmap);
+    if ((proc & CPU_BASED_USE_MSR_BITMAPS) && !page_address_valid(caps, vmcs12->msr_bitmap))
+        return false;
+    return !(vmcs12_secondary(vmcs12) & SECONDARY_EXEC_SHADOW_VMCS) ||
+           (page_address_valid(caps, vmcs12->vmread_bitmap) &&
+            page_address_valid(caps, vmcs12->vmwrite_bitmap));
 }
 
 /* "VM-Execution Control Fields": virtual-APIC page and TPR threshold, with a TPR shadow. */
@@ -124,7 +126,7 @@ bool eptp_valid(u64 eptp, const struct vmx_caps *caps)
     return !(eptp & EPTP_RESERVED) && address_in_width(caps, eptp);
 }
 
-/* "VM-Execution Control Fields": EPT, unrestricted guest, VPID. */
+/* "VM-Execution Control Fields": EPT and what needs it, VPID. */
 static bool translation_controls_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
 {
     u32 proc2 = vmcs12_secondary(vmcs12);
@@ -133,7 +135,38 @@ static bool translation_controls_valid(const struct vmcs12 *vmcs12, const struct
         return false;
     if (proc2 & SECONDARY_EXEC_ENABLE_EPT)
         return eptp_valid(vmcs12->ept_pointer, caps);
-    return !(proc2 & SECONDARY_EXEC_UNRESTRICTED_GUEST);
+    return !(proc2 & (SECONDARY_EXEC_UNRESTRICTED_GUEST | SECONDARY_EXEC_MODE_BASED_EPT_EXEC));
+}
+
+/* "VM-Execution Control Fields": page-modification logging. */
+static bool pml_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
+{
+    u32 proc2 = vmcs12_secondary(vmcs12);
+
+    return !(proc2 & SECONDARY_EXEC_ENABLE_PML) ||
+           ((proc2 & SECONDARY_EXEC_ENABLE_EPT) && page_address_valid(caps, vmcs12->pml_address));
+}
+
+/* "VM-Execution Control Fields": the virtualization-exception information area. */
+static bool virtualization_exceptions_valid(const struct vmcs12 *vmcs12,
+                                            const struct vmx_caps *caps)
+{
+    return !(vmcs12_secondary(vmcs12) & SECONDARY_EXEC_EPT_VIOLATION_VE) ||
+           page_address_valid(caps, vmcs12->ve_information_address);
+}
+
+/* "VM-Execution Control Fields": VM functions, and the list of the one there is. */
+static bool vm_functions_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
+{
+    u32 proc2 = vmcs12_secondary(vmcs12);
+
+    if (!(proc2 & SECONDARY_EXEC_ENABLE_VMFUNC))
+        return true;
+    if (vmcs12->vm_function_control & ~caps->vmfunc)
+        return false;
+    return !(vmcs12->vm_function_control & VMFUNC_EPTP_SWITCHING) ||
+           ((proc2 & SECONDARY_EXEC_ENABLE_EPT) &&
+            page_address_valid(caps, vmcs12->eptp_list_address));
 }
 
 /* "VM-Execution Control Fields": a multiplier of 0 is no clock. */
@@ -240,9 +273,10 @@ enum vm_instruction_error check_controls(const struct vmcs12 *vmcs12, const stru
     bool valid = execution_words_valid(vmcs12, caps) && bitmaps_valid(vmcs12, caps) &&
                  apic_virtualization_valid(vmcs12, caps) && posted_interrupts_valid(vmcs12, caps) &&
                  nmi_controls_valid(vmcs12) && translation_controls_valid(vmcs12, caps) &&
-                 tsc_scaling_valid(vmcs12) && exit_controls_valid(vmcs12, caps) &&
-                 entry_controls_valid(vmcs12, caps) && event_valid(vmcs12, caps) &&
-                 tpr_shadow_valid(vmcs12, caps);
+                 pml_valid(vmcs12, caps) && virtualization_exceptions_valid(vmcs12, caps) &&
+                 vm_functions_valid(vmcs12, caps) && tsc_scaling_valid(vmcs12) &&
+                 exit_controls_valid(vmcs12, caps) && entry_controls_valid(vmcs12, caps) &&
+                 event_valid(vmcs12, caps) && tpr_shadow_valid(vmcs12, caps);
 
     return valid ? VMXERR_NONE : VMXERR_ENTRY_INVALID_CONTROL_FIELD;
 }

@@ -266,13 +266,14 @@ static bool rflags_valid(const struct guest *guest)
 /* SDM vol. 3, "Checks on Guest Non-Register State": the VMCS link pointer. */
 static bool link_pointer_valid(const struct guest *guest, u64 current_vmcs)
 {
+    bool shadowing = vmcs12_secondary(guest->vmcs12) & SECONDARY_EXEC_SHADOW_VMCS;
     u64 link = guest->vmcs12->vmcs_link_pointer;
 
     if (link == LINK_POINTER_NONE)
         return true;
     if (!page_address_valid(guest->caps, link) || link == current_vmcs)
         return false;
-    return phys_read32(link) == VMCS12_REVISION; /* bit 31: not a shadow VMCS */
+    return phys_read32(link) == (VMCS12_REVISION | (shadowing ? VMCS12_SHADOW : 0));
 }
 
 /* Whether an event of that interruption information can be injected into an inactive guest. */

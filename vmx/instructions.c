@@ -16,16 +16,16 @@
 
 #define RFLAGS_ARITHMETIC (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 
-static void finish(u64 flags)
+void vm_finish(u64 flags)
 {
     vmcs_change(GUEST_RFLAGS, RFLAGS_ARITHMETIC, flags);
     skip_instruction();
 }
 
 /* VMsucceed and VMfailInvalid. */
-static void vm_succeed(void) { finish(0); }
+static void vm_succeed(void) { vm_finish(0); }
 
-static void vm_fail_invalid(void) { finish(RFLAGS_CF); }
+static void vm_fail_invalid(void) { vm_finish(RFLAGS_CF); }
 
 void vm_fail(struct cpu *cpu, enum vm_instruction_error error)
 {
@@ -34,7 +34,7 @@ void vm_fail(struct cpu *cpu, enum vm_instruction_error error)
         return;
     }
     cpu->nested.current->vmcs12->vm_instruction_error = error;
-    finish(RFLAGS_ZF);
+    vm_finish(RFLAGS_ZF);
 }
 
 /* Either succeeds or fails with the number. */
@@ -132,6 +132,13 @@ void exit_vmclear(struct cpu *cpu)
     }
 }
 
+static bool vmptrld_revision_valid(u32 revision)
+{
+    if (caps_offer(&l0.caps, FEATURE_VMCS_SHADOWING))
+        revision &= ~VMCS12_SHADOW;
+    return revision == VMCS12_REVISION;
+}
+
 void exit_vmptrld(struct cpu *cpu)
 {
     u64 pointer;
@@ -142,7 +149,7 @@ void exit_vmptrld(struct cpu *cpu)
         vm_fail(cpu, VMXERR_VMPTRLD_INVALID_ADDRESS);
     } else if (pointer == cpu->nested.vmxon_ptr) {
         vm_fail(cpu, VMXERR_VMPTRLD_VMXON_POINTER);
-    } else if (phys_read32(pointer) != VMCS12_REVISION) {
+    } else if (!vmptrld_revision_valid(phys_read32(pointer))) {
         vm_fail(cpu, VMXERR_VMPTRLD_INCORRECT_REVISION);
     } else {
         slots_make_current(cpu, pointer);
@@ -161,13 +168,6 @@ void exit_vmptrst(struct cpu *cpu)
     operand = operand_decode(cpu);
     if (operand_write(&operand, &pointer, sizeof(pointer)))
         vm_succeed();
-}
-
-static u64 get_register(struct cpu *cpu, u32 reg)
-{
-    u64 value = reg == RSP ? vmread(GUEST_RSP) : cpu->gpr[reg];
-
-    return l1_in_64bit_code() ? value : (u32)value;
 }
 
 static void set_register(struct cpu *cpu, u32 reg, u64 value)
@@ -196,7 +196,7 @@ void exit_vmread(struct cpu *cpu)
         return;
     }
     operand = operand_decode(cpu);
-    encoding = get_register(cpu, operand.reg2);
+    encoding = operand_register(cpu, operand.reg2);
     info = encoding >> 32 ? NULL : field_lookup((u32)encoding);
     if (!info || !field_exists(&l0.caps, (u32)encoding)) {
         vm_fail(cpu, VMXERR_UNSUPPORTED_VMCS_COMPONENT);
@@ -226,10 +226,10 @@ void exit_vmwrite(struct cpu *cpu)
     }
     operand = operand_decode(cpu);
     if (operand.is_register)
-        value = get_register(cpu, operand.reg);
+        value = operand_register(cpu, operand.reg);
     else if (!operand_read(&operand, &value, operand_size()))
         return;
-    encoding = get_register(cpu, operand.reg2);
+    encoding = operand_register(cpu, operand.reg2);
     info = encoding >> 32 ? NULL : field_lookup((u32)encoding);
     if (!info || !field_exists(&l0.caps, (u32)encoding)) {
         vm_fail(cpu, VMXERR_UNSUPPORTED_VMCS_COMPONENT);
@@ -246,11 +246,14 @@ void exit_vmwrite(struct cpu *cpu)
     vm_succeed();
 }
 
+/* SDM vol. 3, "Basic VM-Entry Checks": there must be a current VMCS, and not a shadow VMCS. */
 static void enter(struct cpu *cpu, bool launch)
 {
+    const struct vmcs02 *slot = cpu->nested.current;
+
     if (!may_execute(cpu))
         return;
-    if (!cpu->nested.current)
+    if (!slot || slot->vmcs12->revision_id & VMCS12_SHADOW)
         vm_fail_invalid();
     else
         l2_enter(cpu, launch);
@@ -332,7 +335,7 @@ static void invalidate(struct cpu *cpu, const struct invalidation *instruction)
     if (!may_execute(cpu))
         return;
     operand = operand_decode(cpu);
-    type = get_register(cpu, operand.reg2);
+    type = operand_register(cpu, operand.reg2);
     if (!instruction->type_offered(type))
         vm_fail(cpu, VMXERR_INVALID_OPERAND_TO_INVEPT_INVVPID);
     else if (operand_read(&operand, &descriptor, sizeof(descriptor)))

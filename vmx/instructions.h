@@ -18,6 +18,9 @@ void exit_vmcall(struct cpu *cpu);
 void exit_invept(struct cpu *cpu);
 void exit_invvpid(struct cpu *cpu);
 
+/* The instruction ends with these of the arithmetic flags. */
+void vm_finish(u64 flags);
+
 /* The instruction ends with VMfail with a number, which is VMfailInvalid without a current VMCS.
    SDM vol. 3, "Conventions". */
 void vm_fail(struct cpu *cpu, enum vm_instruction_error error);

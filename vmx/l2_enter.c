@@ -76,6 +76,7 @@ void l2_enter(struct cpu *cpu, bool launch)
         vm_fail(cpu, error);
         return;
     }
+    slots_release(cpu, slot->vmcs12->vmcs_link_pointer);
     if (!check_guest(cpu, slot, pdpte, &failure)) {
         l2_entry_failed(cpu, EXIT_REASON_INVALID_STATE, failure);
         return;

@@ -1,14 +1,17 @@
 #include "l2_exit.h"
 
 #include "check.h"
+#include "ept_violation.h"
 #include "instructions.h"
 #include "l1_host.h"
 #include "l2.h"
 #include "msr_list.h"
+#include "operand.h"
 #include "route.h"
+#include "shadow12.h"
 #include "shadow_vmcs.h"
 #include "vmcs02.h"
-#include "../hv/ept01_demand.h"
+#include "vmfunc.h"
 #include "../hv/exit.h"
 #include "../hv/hidden.h"
 #include "../hv/inject.h"
@@ -70,6 +73,7 @@ static void leave_l2(struct cpu *cpu)
     bool stored = msr_list_store(vmcs12->vm_exit_msr_store_addr, vmcs12->vm_exit_msr_store_count);
 
     end_hidden_step(cpu);
+    shadow12_store(cpu, slot);
     vmcs12->launch_state = 1;
     leftover.nmi_blocked |= is_nmi_exit(vmcs12);
     vmcs_switch(cpu->vmcs01_pa);
@@ -81,9 +85,7 @@ static void leave_l2(struct cpu *cpu)
     shadow_vmcs_load(cpu, slot);
 }
 
-/* The exit reaches L1, with the information that the processor left in vmcs02 but for reason and
-   qualification. Afterwards vmcs01 is current. */
-static void l2_exit_to_l1(struct cpu *cpu, u32 reason, u64 qualification)
+void l2_exit_to_l1(struct cpu *cpu, u32 reason, u64 qualification)
 {
     struct vmcs02 *slot = cpu->nested.current;
 
@@ -92,8 +94,7 @@ static void l2_exit_to_l1(struct cpu *cpu, u32 reason, u64 qualification)
     leave_l2(cpu);
 }
 
-/* The same for an event: with VM-exit interruption information and error code. */
-static void l2_exit_event_to_l1(struct cpu *cpu, u32 intr_info, u32 error_code)
+void l2_exit_event_to_l1(struct cpu *cpu, u32 intr_info, u32 error_code)
 {
     struct vmcs02 *slot = cpu->nested.current;
 
@@ -156,6 +157,7 @@ void l2_entry_vmfail(struct cpu *cpu, u64 error)
     end_hidden_step(cpu);
     vmcs_switch(cpu->vmcs01_pa);
     cpu->in_l2 = false;
+    shadow_vmcs_load(cpu, cpu->nested.current);
     vm_fail(cpu, VMXERR_ENTRY_INVALID_CONTROL_FIELD);
 }
 
@@ -196,36 +198,32 @@ static void handle_cr(struct cpu *cpu)
         l2_gp(cpu); /* a CR4 bit that is reserved for L1, too */
 }
 
-static void handle_ept_violation(struct cpu *cpu)
+/* VMREAD or VMWRITE that fails, as the processor's would: SDM vol. 3, "VMX Instruction Reference".
+   A memory operand is not looked at. The number goes to the current VMCS, which vmcs02 is. */
+static void fail_field_access(struct cpu *cpu)
 {
-    const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
-    u64 qualification = vmread(EXIT_QUALIFICATION);
-    u64 ngpa = vmread(GUEST_PHYSICAL_ADDRESS);
-    u64 key = vmcs02_ept_key(vmcs12);
-    struct ept12_translation walk;
+    if (AR_DPL(vmread32(GUEST_SS_AR_BYTES))) {
+        l2_gp(cpu);
+        return;
+    }
+    if (cpu->nested.current->vmcs12->vmcs_link_pointer == NO_ADDRESS) {
+        vm_finish(RFLAGS_CF);
+    } else {
+        vmwrite(VM_INSTRUCTION_ERROR, VMXERR_UNSUPPORTED_VMCS_COMPONENT);
+        vm_finish(RFLAGS_ZF);
+    }
+    if (l2_wants_mtf(cpu))
+        l2_exit_to_l1(cpu, EXIT_REASON_MONITOR_TRAP_FLAG, 0);
+}
 
-    if (!key) {
-        exit_ept_violation(cpu);
-        return;
-    }
-    switch (ept02_fill(&cpu->nested.ept02, key, ngpa, qualification & EPT_RWX, &walk)) {
-    case EPT02_VIOLATION:
-        qualification &= ~(EPT_RWX << EPT_VIOLATION_RWX_SHIFT);
-        qualification |= walk.rights << EPT_VIOLATION_RWX_SHIFT;
-        l2_exit_to_l1(cpu, EXIT_REASON_EPT_VIOLATION, qualification);
-        return;
-    case EPT02_MISCONFIGURED: l2_exit_to_l1(cpu, EXIT_REASON_EPT_MISCONFIG, 0); return;
-    case EPT02_UNMAPPED:
-        if (ept01_demand(cpu, ept12_address(&walk, ngpa)))
-            break;
-        __attribute__((fallthrough));
-    case EPT02_HIDDEN:
-        hidden_step_l2(cpu, ngpa, ept12_address(&walk, ngpa), qualification & EPT_VIOLATION_WRITE);
-        break;
-    case EPT02_FILLED: break;
-    }
-    vmcs02_load_ept(cpu, vmcs12);
-    reinject_interrupted_event(qualification & EPT_VIOLATION_NMI_UNBLOCKED);
+static void handle_field_access(struct cpu *cpu, u32 reason)
+{
+    u64 encoding = operand_register(cpu, operand_decode(cpu).reg2);
+
+    if (shadow12_exits_to_l1(cpu->nested.current->vmcs12, encoding, reason == EXIT_REASON_VMWRITE))
+        l2_exit_to_l1(cpu, reason, vmread(EXIT_QUALIFICATION));
+    else
+        fail_field_access(cpu);
 }
 
 void l2_exit(struct cpu *cpu, u32 reason)
@@ -243,7 +241,10 @@ void l2_exit(struct cpu *cpu, u32 reason)
     case EXIT_REASON_MSR_READ:
     case EXIT_REASON_MSR_WRITE: handle_msr(cpu, basic); break;
     case EXIT_REASON_CR_ACCESS: handle_cr(cpu); break;
-    case EXIT_REASON_EPT_VIOLATION: handle_ept_violation(cpu); break;
+    case EXIT_REASON_VMREAD:
+    case EXIT_REASON_VMWRITE: handle_field_access(cpu, basic); break;
+    case EXIT_REASON_EPT_VIOLATION: l2_ept_violation(cpu); break;
+    case EXIT_REASON_VMFUNC: l2_vmfunc(cpu); break;
     case EXIT_REASON_EPT_MISCONFIG: panic("EPT02 is misconfigured"); break;
     case EXIT_REASON_INIT:
         if (!init_was_kick(cpu))

@@ -20,7 +20,7 @@ struct vmcs02 {
     u64 vmcs12_pa; /* where L1 has it; NO_ADDRESS: the slot is free */
     struct vmcs12 *vmcs12;
     u64 pa;              /* of the hardware vmcs02 */
-    u64 shadow_pa;       /* of the hardware shadow VMCS that L1 reads and writes without exits */
+    u64 shadow_pa;       /* of the hardware shadow VMCS that L1 (or L2) reads without exits */
     u64 msr_bitmap_pa;   /* merged from L0's and L1's */
     bool launched;       /* the hardware's launch state of vmcs02 */
     bool prepared;       /* the fields that never change stand in vmcs02 */
@@ -37,8 +37,9 @@ struct nested {
     struct vmcs02 slots[VMCS02_SLOTS];
     u64 use_count;
     struct ept02 ept02;
-    u32 step_count;           /* pages of hidden memory that L2 is stepping over: */
-    u64 step_gpa[STEP_PAGES]; /* their addresses in L2 */
+    u64 vmread_bitmap_pa, vmwrite_bitmap_pa; /* merged from L0's and L1's, for L2 */
+    u32 step_count;                          /* pages of hidden memory that L2 is stepping over: */
+    u64 step_gpa[STEP_PAGES];                /* their addresses in L2 */
 };
 
 #endif

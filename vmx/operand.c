@@ -18,6 +18,13 @@ struct vmx_operand operand_decode(struct cpu *cpu)
     return decode_operand(vmread32(VMX_INSTRUCTION_INFO), vmread(EXIT_QUALIFICATION), cpu->gpr);
 }
 
+u64 operand_register(const struct cpu *cpu, u32 reg)
+{
+    u64 value = reg == RSP ? vmread(GUEST_RSP) : cpu->gpr[reg];
+
+    return l1_in_64bit_code() ? value : (u32)value;
+}
+
 /* The linear address of a memory operand; false: #GP or #SS is set up. */
 static bool operand_linear(const struct vmx_operand *operand, u32 len, bool write, u64 *linear)
 {

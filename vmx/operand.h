@@ -7,8 +7,11 @@
 #include "../hv/cpu.h"
 #include "../mm/walk.h"
 
-/* The operands of the instruction that exited; current is vmcs01. */
+/* The operands of the instruction that exited. */
 struct vmx_operand operand_decode(struct cpu *cpu);
+
+/* A register's value, at the width that VMX instructions have in the guest's mode. */
+u64 operand_register(const struct cpu *cpu, u32 reg);
 
 /* Copies len bytes from or to the memory operand. False: the fault is set up for injection. */
 bool operand_read(const struct vmx_operand *operand, void *to, u32 len);
@@ -17,7 +20,7 @@ bool operand_write(const struct vmx_operand *operand, const void *from, u32 len)
 /* L1's paging as it is now; current is vmcs01. */
 struct walk_context l1_paging(void);
 
-/* L1 executes 64-bit code. */
+/* The guest of the current VMCS executes 64-bit code. */
 bool l1_in_64bit_code(void);
 
 #endif

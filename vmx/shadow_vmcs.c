@@ -35,6 +35,7 @@ static const u16 only_read[] = {
     VM_EXIT_INTR_ERROR_CODE, IDT_VECTORING_INFO_FIELD, IDT_VECTORING_ERROR_CODE,
     VM_EXIT_INSTRUCTION_LEN, VMX_INSTRUCTION_INFO,     GUEST_LINEAR_ADDRESS,
     GUEST_PHYSICAL_ADDRESS,  GUEST_CS_AR_BYTES,        GUEST_SS_AR_BYTES,
+    GUEST_PML_INDEX,
 };
 
 static void clear_bit(u8 *bitmap, u32 bit) { bitmap[bit / 8] &= (u8)~BIT(bit % 8); }

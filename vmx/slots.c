@@ -44,11 +44,13 @@ static void refresh_all(struct cpu *cpu, struct vmcs02 *slot)
         shadow_vmcs_store(cpu, slot);
 }
 
-/* To L1's memory. */
+/* To L1's memory, but for the revision and the abort indicator, which are L1's. */
 static void write_back(struct cpu *cpu, struct vmcs02 *slot)
 {
+    const u64 start = offsetof(struct vmcs12, launch_state);
+
     refresh_all(cpu, slot);
-    phys_write(slot->vmcs12_pa, slot->vmcs12, sizeof(*slot->vmcs12));
+    phys_write(slot->vmcs12_pa + start, &slot->vmcs12->launch_state, sizeof(*slot->vmcs12) - start);
     slot->vmcs12_pa = NO_ADDRESS;
     if (slot == cpu->nested.current)
         cpu->nested.current = NULL;
@@ -105,6 +107,14 @@ void slots_clear(struct cpu *cpu, u64 vmcs12_pa)
     slot->vmcs12->launch_state = 0;
     write_back(cpu, slot);
     slots_show_current(cpu);
+}
+
+void slots_release(struct cpu *cpu, u64 vmcs12_pa)
+{
+    struct vmcs02 *slot = vmcs12_pa == NO_ADDRESS ? NULL : find(cpu, vmcs12_pa);
+
+    if (slot && slot != cpu->nested.current)
+        write_back(cpu, slot);
 }
 
 void slots_flush_all(struct cpu *cpu)

@@ -13,6 +13,9 @@ void slots_make_current(struct cpu *cpu, u64 vmcs12_pa);
 /* VMCLEAR: the data go to L1's memory, launch state clear; not current any more. */
 void slots_clear(struct cpu *cpu, u64 vmcs12_pa);
 
+/* The data of a vmcs12 that is not current go to L1's memory, if they are not there. */
+void slots_release(struct cpu *cpu, u64 vmcs12_pa);
+
 /* All data go to L1's memory, all slots are free. */
 void slots_flush_all(struct cpu *cpu);
 

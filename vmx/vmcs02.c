@@ -1,7 +1,9 @@
 #include "vmcs02.h"
 
+#include "bitmaps.h"
 #include "capabilities.h"
 #include "check.h"
+#include "shadow12.h"
 #include "../hv/insn.h"
 #include "../hv/l0.h"
 #include "../hv/msr.h"
@@ -112,18 +114,22 @@ static void load_addresses(const struct vmcs12 *vmcs12)
                 to_write(vmcs12->posted_intr_desc_addr, POSTED_INTR_DESC_SIZE));
 }
 
+/* Secondary controls whose work L0 does when it fills EPT02 in: vmx/ept_violation.c. */
+#define EMULATED_SECONDARY (SECONDARY_EXEC_ENABLE_PML | SECONDARY_EXEC_EPT_VIOLATION_VE)
+
 /* vmcs02's control words but for the primary one, which changes all the time. */
 static void load_control_words(const struct vmcs12 *vmcs12)
 {
     const struct l0_controls *own = &l0.controls;
     u32 pin = vmcs12->pin_based_vm_exec_control;
+    u32 secondary = vmcs12_secondary(vmcs12) & ~EMULATED_SECONDARY;
     u32 exit = own->exit | (vmcs12->vm_exit_controls & VM_EXIT_ACK_INTR_ON_EXIT);
 
     /* An exit that L0 handles must not lose what is left of the timer. */
     if (pin & PIN_BASED_PREEMPTION_TIMER)
         exit |= VM_EXIT_SAVE_PREEMPTION_TIMER;
     vmwrite(PIN_BASED_VM_EXEC_CONTROL, pin | own->pin);
-    vmwrite(SECONDARY_VM_EXEC_CONTROL, vmcs12_secondary(vmcs12) | SECONDARY_EXEC_ENABLE_EPT);
+    vmwrite(SECONDARY_VM_EXEC_CONTROL, secondary | SECONDARY_EXEC_ENABLE_EPT);
     vmwrite(VM_EXIT_CONTROLS, exit);
 }
 
@@ -192,7 +198,8 @@ u64 vmcs02_ept_key(const struct vmcs12 *vmcs12)
     u32 secondary = vmcs12_secondary(vmcs12);
 
     if (secondary & SECONDARY_EXEC_ENABLE_EPT)
-        return vmcs12->ept_pointer;
+        return vmcs12->ept_pointer |
+               (secondary & SECONDARY_EXEC_MODE_BASED_EPT_EXEC ? EPT12_MODE_BASED : 0);
     if (secondary & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES)
         return vmcs12->apic_access_addr | EPT02_IDENTITY;
     return 0;
@@ -217,7 +224,7 @@ static void merge_msr_bitmap(const struct vmcs02 *slot)
         return;
     }
     phys_read(merged, vmcs12->msr_bitmap, PAGE_SIZE);
-    msr_fill_bitmap((u8 *)merged);
+    bitmap_merge(merged, pool_va(l0.msr_bitmap01));
 }
 
 static void load_hot(struct cpu *cpu, struct vmcs02 *slot)
@@ -237,6 +244,9 @@ static void load_hot(struct cpu *cpu, struct vmcs02 *slot)
         vmwrite(VMX_PREEMPTION_TIMER_VALUE, vmcs12->vmx_preemption_timer_value);
     if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
         vmwrite(GUEST_INTR_STATUS, vmcs12->guest_intr_status);
+    /* Where a VMREAD or VMWRITE of L2 may leave its error number. */
+    if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_SHADOW_VMCS)
+        vmwrite(VM_INSTRUCTION_ERROR, vmcs12->vm_instruction_error);
     load_event(vmcs12);
     vmcs02_load_ept(cpu, vmcs12);
 }
@@ -246,8 +256,14 @@ static void prepare(struct cpu *cpu, struct vmcs02 *slot)
 {
     vmcs_switch(slot->pa);
     vmcs_init_host(cpu);
-    vmwrite(VMCS_LINK_POINTER, NO_ADDRESS);
     vmwrite(MSR_BITMAP, slot->msr_bitmap_pa);
+    if (caps_offer(&l0.caps, FEATURE_VMCS_SHADOWING)) {
+        vmwrite(VMREAD_BITMAP, cpu->nested.vmread_bitmap_pa);
+        vmwrite(VMWRITE_BITMAP, cpu->nested.vmwrite_bitmap_pa);
+    }
+    /* Each function exits, to vmx/vmfunc.c. */
+    if (field_exists(&l0.caps, VM_FUNCTION_CONTROL))
+        vmwrite(VM_FUNCTION_CONTROL, 0);
     slot->prepared = true;
 }
 
@@ -256,10 +272,13 @@ void vmcs02_load(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l1
 {
     const struct vmcs12 *vmcs12 = slot->vmcs12;
 
+    shadow12_load(cpu, slot);
     if (slot->prepared)
         vmcs_switch(slot->pa);
     else
         prepare(cpu, slot);
+    if (slot->controls_dirty || slot->guest_dirty)
+        vmwrite(VMCS_LINK_POINTER, shadow12_link(slot));
     if (slot->controls_dirty)
         load_controls(slot);
     if (slot->guest_dirty)
@@ -271,12 +290,19 @@ void vmcs02_load(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l1
     merge_msr_bitmap(slot);
 }
 
+/* As L2 left: what L1 may have written to vmcs12 since then does not matter. */
+static bool vmcs02_uses_pae(void)
+{
+    return (vmread(GUEST_CR0) & CR0_PG) && (vmread(GUEST_CR4) & CR4_PAE) &&
+           !(vmread(GUEST_IA32_EFER) & EFER_LMA);
+}
+
 void vmcs02_save_rare_guest(struct vmcs02 *slot)
 {
     struct vmcs12 *vmcs12 = slot->vmcs12;
 
     copy_out(vmcs12, rare_guest, ARRAY_SIZE(rare_guest));
-    if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_EPT) {
+    if ((vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_EPT) && vmcs02_uses_pae()) {
         vmcs12->guest_pdptr0 = vmread(GUEST_PDPTR0);
         vmcs12->guest_pdptr1 = vmread(GUEST_PDPTR1);
         vmcs12->guest_pdptr2 = vmread(GUEST_PDPTR2);
@@ -302,6 +328,8 @@ static void save_by_controls(struct vmcs12 *vmcs12)
         vmcs12->vmx_preemption_timer_value = vmread32(VMX_PREEMPTION_TIMER_VALUE);
     if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
         vmcs12->guest_intr_status = (u16)vmread(GUEST_INTR_STATUS);
+    if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_SHADOW_VMCS)
+        vmcs12->vm_instruction_error = vmread32(VM_INSTRUCTION_ERROR);
     if (l0.caps.misc & VMX_MISC_EFER_LMA)
         vmcs12->vm_entry_controls = (vmcs12->vm_entry_controls & ~VM_ENTRY_IA32E_MODE) |
                                     (efer & EFER_LMA ? VM_ENTRY_IA32E_MODE : 0);

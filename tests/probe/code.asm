@@ -140,6 +140,22 @@ GUEST_ALL "hlt", hlt
 GUEST_ALL "invd", invd
 GUEST_ALL "wbinvd", wbinvd
 GUEST_ALL "pause", pause
+GUEST_CODE 64, "pause loop"
+    mov ecx, 200
+.again:
+    pause
+    dec ecx
+    jnz .again
+    vmcall
+END
+GUEST_CODE 64, "load selectors"
+    mov eax, 0x10
+    mov ds, eax
+    xor eax, eax
+    mov es, eax
+    mov fs, eax
+    vmcall
+END
 GUEST_ALL "rdtsc", rdtsc
 GUEST_ALL "rdtscp", rdtscp
 GUEST_ALL2 "rdpmc", {xor ecx, ecx}, rdpmc
@@ -181,7 +197,44 @@ GUEST 64, "invlpg rbx", invlpg [rbx + rcx * 4 + 0x10]
 GUEST 32, "invlpg", invlpg [0x3000]
 GUEST 16, "invlpg", invlpg [0x3000]
 GUEST 64, "invlpg gs", invlpg [gs:0x3000]
-GUEST 64, "vmfunc", vmfunc
+GUEST_ALL "vmfunc", vmfunc
+%macro VMFUNC_FORMS 1 ; bits
+GUEST_CODE %1, "vmfunc, read spare"
+    vmfunc
+    mov eax, [0x20010]
+    vmcall
+END
+GUEST_CODE %1, "vmfunc, write spare"
+    vmfunc
+    mov [0x20020], eax
+    vmcall
+END
+%endmacro
+VMFUNC_FORMS 64
+VMFUNC_FORMS 32
+GUEST 64, "vmfunc 66", {db 0x66, 0x0f, 0x01, 0xd4}
+GUEST 64, "vmfunc f3", {db 0xf3, 0x0f, 0x01, 0xd4}
+GUEST 64, "vmfunc lock", {db 0xf0, 0x0f, 0x01, 0xd4}
+GUEST_CODE 64, "sti, vmfunc"
+    sti
+    vmfunc
+    vmcall
+END
+GUEST_CODE 64, "vmfunc to and fro"
+    mov eax, [0x20010]
+    mov r8d, eax
+    xor eax, eax
+    mov ecx, 1
+    vmfunc
+    mov r9d, [0x20010]
+    xor ecx, ecx
+    vmfunc
+    mov r10d, [0x20010]
+    mov ecx, 1
+    vmfunc
+    mov r11d, [0x20010]
+    vmcall
+END
 GUEST 64, "rdrand rax", rdrand rax
 GUEST 64, "rdrand ecx", rdrand ecx
 GUEST 64, "rdrand r13w", rdrand r13w
@@ -260,6 +313,8 @@ GUEST 64, {"mov cr4, ", cr_register}, mov cr4, %1
 GUEST 64, {"mov cr8, ", cr_register}, mov cr8, %1
 GUEST 64, {"mov ", cr_register, ", cr3"}, mov %1, cr3
 GUEST 64, {"mov ", cr_register, ", cr8"}, mov %1, cr8
+GUEST 64, {"mov dr1, ", cr_register}, mov dr1, %1
+GUEST 64, {"mov ", cr_register, ", dr1"}, mov %1, dr1
 %endmacro
 CR_FORMS rax
 CR_FORMS rcx
@@ -667,6 +722,38 @@ GUEST_CODE 64, "loop"
 .again:
     jmp .again
 END
+GUEST_CODE 64, "signal and loop"
+    mov dword [0x3ff0], 1
+.again:
+    jmp .again
+END
+GUEST_CODE 64, "signal and hlt"
+    mov dword [0x3ff0], 1
+    hlt
+.again:
+    jmp .again
+END
+GUEST_CODE 64, "signal a and wait for b"
+    mov dword [0x3ff0], 1
+.again:
+    pause
+    cmp dword [0x3ff4], 1
+    jne .again
+    vmcall
+END
+GUEST_CODE 64, "signal b and wait for a"
+    mov dword [0x3ff4], 1
+.again:
+    pause
+    cmp dword [0x3ff0], 1
+    jne .again
+    vmcall
+END
+GUEST_CODE 64, "cpuid twice"
+    cpuid
+    cpuid
+    vmcall
+END
 %macro NOPS 1
 GUEST_CODE %1, "nops"
     nop
@@ -728,7 +815,7 @@ END
 
 ; ---- a page of the guest's that rows protect or unmap, at 0x20000
 
-%macro SPARE_FORMS 2 ; bits, accumulator
+%macro SPARE_FORMS 3 ; bits, accumulator, suffix of IRET
 GUEST %1, "read spare", mov eax, [0x20010]
 GUEST %1, "write spare", mov [0x20020], eax
 GUEST %1, "rmw spare", add dword [0x20030], 1
@@ -752,14 +839,37 @@ GUEST_CODE %1, "movs to spare"
     rep movsd
     vmcall
 END
+GUEST_CODE %1, "two writes"
+    mov [0x20020], eax
+    mov [0x21020], eax
+    vmcall
+END
+GUEST_CODE %1, "write spare, iret"
+    mov [0x20020], eax
+    iret%3
+    vmcall
+END
 GUEST_CODE %1, "read spare twice"
     mov eax, [0x20010]
     mov ebx, [0x20014]
     vmcall
 END
 %endmacro
-SPARE_FORMS 64, rax
-SPARE_FORMS 32, eax
+SPARE_FORMS 64, rax, q
+SPARE_FORMS 32, eax, d
+
+GUEST 64, "read idt", mov eax, [0x6000]
+GUEST_CODE 64, "sti, read spare"
+    sti
+    mov eax, [0x20010]
+    vmcall
+END
+GUEST_CODE 64, "mov ss, read spare"
+    mov eax, ss
+    mov ss, eax
+    mov eax, [0x20010]
+    vmcall
+END
 
 ; ---- the APIC page, at 0x1ff000; the offset is in RBX, made by the row
 

@@ -1,7 +1,7 @@
 /* What \probe.cfg asks for: words separated by white space. */
 #include "probe.h"
 
-struct config_words config = {.seed = 1};
+struct config_words config = {.seed = 1, .cpus = 1};
 
 static u64 number(const char *text)
 {
@@ -27,6 +27,8 @@ static void parse_word(char *word)
         config.attack = true;
     else if (text_starts(word, "abort="))
         config.abort = number(word + 6);
+    else if (text_starts(word, "cpus="))
+        config.cpus = number(word + 5);
     else if (text_starts(word, "fuzz="))
         config.fuzz = number(word + 5);
     else if (text_starts(word, "seed="))

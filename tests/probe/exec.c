@@ -71,8 +71,36 @@ static void caught(struct trap_frame *frame)
     frame->rflags = RFLAGS_FIXED;
 }
 
+/* What the other core takes: nothing but events that the rows send it. */
+static void other_trap(const struct trap_frame *frame)
+{
+    if (frame->vector == VECTOR_NMI)
+        other_nmis++;
+    else if (frame->vector == VECTOR_UNBLOCK_NMI)
+        return;
+    else if (frame->vector < VECTOR_FIRST_INTERRUPT)
+        unexpected(frame);
+    else
+        apic_write(APIC_EOI, 0);
+    /* A job begins with its interrupt, so that none is left pending. */
+    if (frame->vector == VECTOR_JOB)
+        other_called = true;
+}
+
+static u16 task_register(void)
+{
+    u16 selector;
+
+    __asm__ volatile("str %0" : "=r"(selector));
+    return selector;
+}
+
 void trap(struct trap_frame *frame)
 {
+    if (task_register() == SEL_TSS_OTHER) {
+        other_trap(frame);
+        return;
+    }
     if (frame->vector == VECTOR_NMI) {
         nmis_seen++;
     } else if (frame->vector == VECTOR_UNBLOCK_NMI) {

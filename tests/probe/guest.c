@@ -9,8 +9,6 @@ const char *const guest_mode_names[GUEST_MODES] = {
     "64", "compat", "pae", "32", "flat", "real", "v86", "64user", "32user",
 };
 
-void vm_exit_entry(void);
-
 #define PTE_GUEST     (PTE_P | PTE_W | PTE_U | PTE_A | PTE_D)
 #define APIC_PHYSICAL 0xfee00000ull
 #define EPT_WB        (6ull << EPT_MEMORY_TYPE_SHIFT)
@@ -334,6 +332,10 @@ static void set_structures(void)
         vm_write(VIRTUAL_APIC_PAGE_ADDR, arena_address(PAGE_VIRTUAL_APIC));
         vm_write(TPR_THRESHOLD, 0);
     }
+    if (feature_offered(FEATURE_VMCS_SHADOWING)) {
+        vm_write(VMREAD_BITMAP, arena_address(PAGE_VMREAD_BITMAP));
+        vm_write(VMWRITE_BITMAP, arena_address(PAGE_VMWRITE_BITMAP));
+    }
     if (feature_offered(FEATURE_APIC_ACCESSES))
         vm_write(APIC_ACCESS_ADDR, arena_address(PAGE_APIC_ACCESS));
 }
@@ -390,7 +392,37 @@ void guest_code(const char *name)
     memcpy(guest_memory(L2_CODE), code->start, code->length);
 }
 
-void guest_run(bool launch) { exec_code(launch ? "vmlaunch" : "vmresume"); }
+static bool any_entry(u32 page, u64 bits, u64 value)
+{
+    const u64 *entries = (const u64 *)arena_page(page);
+
+    for (u32 i = 0; i < 512; i++)
+        if ((entries[i] & bits) == value)
+            return true;
+    return false;
+}
+
+/* What the EPT in use has that a processor need not have. */
+static feature_set ept_features(void)
+{
+    feature_set found = 0;
+
+    if (!(vm_read(EPT_POINTER) & 7))
+        found |= FEATURE_BIT(FEATURE_EPT_UC);
+    if (any_entry(PAGE_EPT_PT, EPT_RWX, EPT_EXEC))
+        found |= FEATURE_BIT(FEATURE_EPT_EXECUTE_ONLY);
+    if (any_entry(PAGE_EPT_PD, PTE_PS | EPT_READ, PTE_PS | EPT_READ))
+        found |= FEATURE_BIT(FEATURE_EPT_2M);
+    if (any_entry(PAGE_EPT_PDPT, PTE_PS | EPT_READ, PTE_PS | EPT_READ))
+        found |= FEATURE_BIT(FEATURE_EPT_1G);
+    return found;
+}
+
+void guest_run(bool launch)
+{
+    row_uses(features_in_use() | (has_ept() ? ept_features() : 0));
+    exec_code(launch ? "vmlaunch" : "vmresume");
+}
 
 void guest_skip(void)
 {
@@ -423,6 +455,7 @@ void edit_apply(const struct edit *edit)
     case EDIT_XOR: vm_write(edit->where, vm_read(edit->where) ^ edit->value); break;
     case EDIT_BEYOND: field_set(edit->where, BIT64(physical_bits)); break;
     case EDIT_BIT: set_bit(arena_page(edit->where), edit->value); break;
+    case EDIT_FLIP: arena_page(edit->where)[edit->value / 8] ^= (u8)(1 << edit->value % 8); break;
     case EDIT_FILL: memset(arena_page(edit->where), (int)edit->value, PAGE_SIZE); break;
     case EDIT_MEMORY: memcpy(guest_memory(edit->where), &value, 4); break;
     case EDIT_REGISTER: exec.gpr[edit->where] = edit->value; break;
@@ -439,6 +472,7 @@ bool controls_offered(void)
         u32 missing = (u32)vm_read(fields[i]) & ~caps->may;
 
         if (missing) {
+            row_uses(features_of(fields[i], missing));
             row_skip(feature_name(fields[i], (u32)__builtin_ctz(missing)));
             return false;
         }

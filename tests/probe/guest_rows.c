@@ -31,9 +31,9 @@ void guest_follow(u32 steps)
     }
 }
 
-/* Under the row's own controls, as an L0's tables may depend on them, but with nothing happening.
+/* Under the VMCS's own controls, as an L0's tables may depend on them, but with nothing happening.
  */
-static void touch_memory(void)
+void guest_touch(void)
 {
     static const struct {
         u32 field;
@@ -43,7 +43,10 @@ static void touch_memory(void)
         {GUEST_ACTIVITY_STATE, 0},    {VM_ENTRY_INTR_INFO_FIELD, 0},
         {TPR_THRESHOLD, 0},
     };
-    u64 pin = vm_read(PIN_BASED_VM_EXEC_CONTROL), kept[ARRAY_SIZE(fields)];
+    const u64 traps = CPU_BASED_MONITOR_TRAP_FLAG | CPU_BASED_VIRTUAL_INTR_PENDING |
+                      CPU_BASED_VIRTUAL_NMI_PENDING;
+    u64 pin = vm_read(PIN_BASED_VM_EXEC_CONTROL), proc = vm_read(CPU_BASED_VM_EXEC_CONTROL);
+    u64 kept[ARRAY_SIZE(fields)];
     struct exec registers = exec;
 
     for (u32 i = 0; i < ARRAY_SIZE(fields); i++) {
@@ -51,6 +54,7 @@ static void touch_memory(void)
         vm_write(fields[i].field, fields[i].quiet);
     }
     field_clear(PIN_BASED_VM_EXEC_CONTROL, PIN_BASED_PREEMPTION_TIMER);
+    field_clear(CPU_BASED_VM_EXEC_CONTROL, traps);
     guest_code("touch");
     guest_run(true);
     if (exec.end != EXEC_EXITED || vm_read(VM_EXIT_REASON) != EXIT_REASON_VMCALL)
@@ -58,6 +62,7 @@ static void touch_memory(void)
     for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
         vm_write(fields[i].field, kept[i]);
     vm_write(PIN_BASED_VM_EXEC_CONTROL, pin);
+    vm_write(CPU_BASED_VM_EXEC_CONTROL, proc);
     vm_write(GUEST_RIP, guest_entry);
     exec = registers;
     /* To be launched again. */
@@ -82,7 +87,7 @@ static void guest_row_run(const char *group, const struct guest_row *what, enum 
     if (!controls_offered())
         return;
     if (what->flags & TOUCHED)
-        touch_memory();
+        guest_touch();
     guest_code(code);
     if (what->prepare)
         what->prepare();

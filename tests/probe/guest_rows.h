@@ -35,6 +35,7 @@ struct guest_row {
     void (*finish)(void);
 };
 
+void guest_touch(void); /* the guest touches all its memory; its VMCS is clear again after that */
 void guest_rows(const char *group, const struct guest_row *rows, u32 count);
 /* Runs on from exit to exit, each said, instructions skipped; ends at VMCALL or after so many. */
 void guest_follow(u32 steps);

@@ -20,9 +20,19 @@ static struct {
     u64 low, high;
 } idt[256] __attribute__((aligned(16)));
 static u8 ist[2][IST_SIZE] __attribute__((aligned(16)));
+u8 other_tss[104] __attribute__((aligned(16)));
+static u8 other_ist[2][IST_SIZE] __attribute__((aligned(16)));
 static u64 *window_table, *window_pd;
 static u64 *arena_tables;
 static u64 standard_pat, standard_debugctl;
+
+static bool has_vmx(void)
+{
+    u32 leaf[4];
+
+    cpuid(1, 0, leaf);
+    return leaf[2] & BIT(5);
+}
 
 struct descriptor_pointer {
     u16 limit;
@@ -32,9 +42,15 @@ struct descriptor_pointer {
 extern u8 trap_entries[];
 void load_tables(const void *gdtr, const void *idtr, u64 tr);
 
+static void set_tss_descriptor(u32 selector, u64 base)
+{
+    gdt[selector / 8] = 0x0000890000000000 | (sizeof(tss) - 1) | (base & 0xffffff) << 16 |
+                        (base >> 24 & 0xff) << 56;
+    gdt[selector / 8 + 1] = base >> 32;
+}
+
 static void set_gdt(void)
 {
-    u64 base = (u64)tss;
 
     gdt[SEL_CODE64 / 8] = 0x00af9b000000ffff;
     gdt[SEL_DATA / 8] = 0x00cf93000000ffff;
@@ -42,20 +58,24 @@ static void set_gdt(void)
     gdt[SEL_USER_DATA / 8] = 0x00cff3000000ffff;
     gdt[SEL_USER_CODE64 / 8] = 0x00affb000000ffff;
     gdt[SEL_USER_CODE32 / 8] = 0x00cffb000000ffff;
-    gdt[SEL_TSS / 8] = 0x0000890000000000 | (sizeof(tss) - 1) | (base & 0xffffff) << 16 |
-                       (base >> 24 & 0xff) << 56;
-    gdt[SEL_TSS / 8 + 1] = base >> 32;
+    set_tss_descriptor(SEL_TSS, (u64)tss);
+    set_tss_descriptor(SEL_TSS_OTHER, (u64)other_tss);
 }
 
-static void set_ist(u32 index, u64 top) { memcpy(tss + 0x24 + 8 * (index - 1), &top, 8); }
+/* The stacks of a core: for all vectors but NMI, and for that. */
+static void set_stacks(u8 *of, u8 stacks[2][IST_SIZE])
+{
+    u64 first = (u64)stacks[0] + IST_SIZE, second = (u64)stacks[1] + IST_SIZE;
+
+    memcpy(of + 4, &first, 8);
+    memcpy(of + 0x24, &first, 8);
+    memcpy(of + 0x2c, &second, 8);
+}
 
 static void set_idt(void)
 {
-    u64 stack = (u64)ist[0] + IST_SIZE;
-
-    memcpy(tss + 4, &stack, 8);
-    set_ist(1, stack);
-    set_ist(2, (u64)ist[1] + IST_SIZE);
+    set_stacks(tss, ist);
+    set_stacks(other_tss, other_ist);
     for (u64 vector = 0; vector < ARRAY_SIZE(idt); vector++) {
         u64 entry = (u64)trap_entries + 16 * vector;
         u64 which = vector == VECTOR_NMI ? 2 : 1;
@@ -187,13 +207,13 @@ static void set_interrupts_off(void)
         apic_write(reg, APIC_MASKED | 0xff);
 }
 
-static void load_own_tables(void)
+void machine_load_tables(u32 tr)
 {
     struct descriptor_pointer gdtr = {sizeof(gdt) - 1, (u64)gdt};
     struct descriptor_pointer idtr = {sizeof(idt) - 1, (u64)idt};
 
-    gdt[SEL_TSS / 8] &= ~(2ull << 40); /* not busy */
-    load_tables(&gdtr, &idtr, SEL_TSS);
+    gdt[tr / 8] &= ~(2ull << 40); /* not busy */
+    load_tables(&gdtr, &idtr, tr);
 }
 
 void machine_start(u64 memory_top)
@@ -211,11 +231,11 @@ void machine_start(u64 memory_top)
     standard_debugctl = read_msr(MSR_IA32_DEBUGCTL);
     write_msr(MSR_IA32_EFER, standard_efer);
     standard_cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
-    standard_cr4 = CR4_PAE | CR4_MCE | CR4_OSFXSR | CR4_VMXE;
+    standard_cr4 = CR4_PAE | CR4_MCE | CR4_OSFXSR | (has_vmx() ? CR4_VMXE : 0);
     write_cr3(probe_cr3);
     write_cr0(standard_cr0);
     write_cr4(standard_cr4);
-    load_own_tables();
+    machine_load_tables(SEL_TSS);
     set_interrupts_off();
 }
 
@@ -229,7 +249,7 @@ void machine_fresh(void)
     write_msr(MSR_IA32_DEBUGCTL, standard_debugctl);
     write_msr(MSR_IA32_FS_BASE, 0);
     write_msr(MSR_IA32_GS_BASE, 0);
-    load_own_tables();
+    machine_load_tables(SEL_TSS);
     apic_drain();
     nmi_unblock();
     nmis_seen = 0;

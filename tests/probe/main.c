@@ -50,6 +50,17 @@ static bool take_arena(EFI_BOOT_SERVICES *services)
     return false;
 }
 
+/* The page where the other core comes out of its SIPI. */
+static bool take_low_page(EFI_BOOT_SERVICES *services)
+{
+    EFI_PHYSICAL_ADDRESS address = 0x9efff;
+
+    if (services->AllocatePages(AllocateMaxAddress, EfiLoaderData, 1, &address) != EFI_SUCCESS)
+        return false;
+    low_page = address;
+    return true;
+}
+
 static void note_hidden(const EFI_MEMORY_DESCRIPTOR *region)
 {
     u64 size = region->NumberOfPages * PAGE_SIZE;
@@ -99,8 +110,30 @@ static void run_rows(void)
     rows_vmx_exits();
     rows_events();
     rows_ept();
+    rows_ept_ad();
+    rows_pml();
+    rows_mbec();
+    rows_ve();
+    rows_vmfunc();
     rows_apic();
+    rows_shadowing();
+    rows_time();
+    rows_untouched();
+    if (config.cpus > 1)
+        rows_smp();
     rows_fuzz();
+}
+
+static void run(void)
+{
+    if (!vmx_read_capabilities()) {
+        rows_no_vmx();
+        return;
+    }
+    vmx_print_capabilities();
+    if (config.cpus > 1)
+        other_start();
+    run_rows();
 }
 
 static _Noreturn void finish(void)
@@ -120,7 +153,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
     console_put("\r\nprobe: start\r\n");
     read_config(services, image);
     config_parse();
-    if (!take_arena(services)) {
+    if (!take_arena(services) || !take_low_page(services)) {
         console_put("probe: no memory\r\n");
         power_off();
     }
@@ -132,9 +165,6 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
     }
     machine_start(read_map(size, descriptor_size));
     console_sleeps();
-    if (vmx_read_capabilities())
-        run_rows();
-    else
-        console_put("probe: this processor has no VMX\r\n");
+    run();
     finish();
 }

@@ -44,6 +44,7 @@ struct config_words {
     u32 only_count;
     bool attack;    /* the rows that attack L0 instead of the ordinary ones */
     u64 abort;      /* the row that ends in this VMX abort instead of the ordinary ones */
+    u64 cpus;       /* how many cores the machine has */
     u64 fuzz;       /* so many entries with random state, printed as hashes of blocks */
     u64 single[16]; /* blocks of those, printed entry by entry */
     u32 single_count;
@@ -63,6 +64,7 @@ bool config_wants(const char *row);
 #define SEL_USER_CODE64 0x2b
 #define SEL_USER_CODE32 0x33
 #define SEL_TSS         0x40
+#define SEL_TSS_OTHER   0x50 /* the other core's */
 
 /* Pages of the arena: one block of memory, the offsets in it are the same in every run. */
 enum arena_page {
@@ -77,7 +79,10 @@ enum arena_page {
     PAGE_MSR_ENTRY_LOAD,
     PAGE_MSR_EXIT_STORE,
     PAGE_MSR_EXIT_LOAD,
+    PAGE_VMREAD_BITMAP,
+    PAGE_VMWRITE_BITMAP,
     PAGE_POSTED,
+    PAGE_SHADOW_VMCS,
     PAGE_EPT_PML4,
     PAGE_EPT_PDPT,
     PAGE_EPT_PD,
@@ -92,6 +97,11 @@ enum arena_page {
     PAGE_STACK32, /* for compatibility mode */
     PAGE_SCRATCH,
     PAGE_SCRATCH2,
+    PAGE_PML,
+    PAGE_VE,
+    PAGE_EPTP_LIST,
+    PAGE_OTHER_VMXON, /* of the other core */
+    PAGE_OTHER_VMCS,
     PAGE_WINDOW_DATA, /* the window's pages lie here, 8 of them */
     PAGE_GUEST = PAGE_WINDOW_DATA + 8,
     PAGE_TABLES = PAGE_GUEST + 128, /* the probe's own paging structures */
@@ -118,6 +128,7 @@ void apic_write(u32 reg, u32 value);
 #define APIC_ID        0x20
 #define APIC_TPR       0x80
 #define APIC_EOI       0xb0
+#define APIC_SPURIOUS  0xf0
 #define APIC_ISR       0x100
 #define APIC_IRR       0x200
 #define APIC_ICR_LOW   0x300
@@ -131,7 +142,8 @@ void machine_nap(void); /* halts for a short time: an emulator skips it */
 extern u64 standard_cr0, standard_cr4, standard_efer, probe_cr3;
 extern u32 physical_bits;
 extern u64 gdt[];
-extern u8 tss[];
+extern u8 tss[], other_tss[];
+void machine_load_tables(u32 tr);
 u64 idt_address(void);
 
 static inline u64 read_cr0(void)
@@ -248,7 +260,27 @@ void exec_user32(const char *name); /* compatibility mode, CPL 3 */
 extern u64 interrupts_seen;         /* external interrupts that reached the probe */
 extern u64 last_interrupt;
 extern u64 nmis_seen;
-void nmi_unblock(void); /* an IRET ends what a VM exit or an NMI blocked */
+void vm_exit_entry(void); /* HOST_RIP of every VMCS of this core */
+void nmi_unblock(void);   /* an IRET ends what a VM exit or an NMI blocked */
+
+/* ---- smp.c: the other core, if there is one ---- */
+
+extern u64 low_page;      /* below 1 MiB: where the other core starts */
+extern u64 other_nmis;    /* NMIs that reached the other core outside of VMX non-root operation */
+extern u64 other_starts;  /* how often it came out of a SIPI */
+void other_start(void);   /* INIT and SIPI; it then waits in HLT */
+void other_sipi(void);    /* starts it once it waits for that */
+void other_send(u32 icr); /* an interrupt command to all cores but this one */
+void other_do(void (*job)(void)); /* begins a job there */
+bool other_wait(void);            /* until the job has ended; false if it does not */
+bool wait_until(const volatile u32 *flag, u32 value); /* false if it does not come about */
+u8 other_launch(void);     /* on the other core: enters the current VMCS; VMfail's flags, 0: exit */
+void other_set_host(void); /* on the other core: host state of the current VMCS */
+extern volatile bool other_called;
+#define VECTOR_JOB 0xf1
+#define ICR_NMI    0x400u
+#define ICR_INIT   0x4500u
+#define ICR_SIPI   0x600u
 
 /* ---- vmx_ops.c ---- */
 
@@ -258,9 +290,13 @@ struct control {
 };
 
 extern struct control pin_caps, proc_caps, proc2_caps, exit_caps, entry_caps;
-extern u64 vmx_basic, vmx_misc, ept_vpid_cap;
+extern u64 vmx_basic, vmx_misc, ept_vpid_cap, vmfunc_cap;
 bool vmx_read_capabilities(void);
+void vmx_print_capabilities(void); /* a line for each capability MSR and for each feature */
+extern const char *const feature_names[FEATURE_COUNT];
 bool feature_offered(enum feature feature);
+feature_set features_of(u32 field, u32 bits); /* the features with these bits of a control word */
+feature_set features_in_use(void);            /* what the current VMCS's control words switch on */
 const char *feature_name(u32 field, u32 bit);
 const struct control *control_caps(u32 field);
 u32 known_controls(u32 field); /* bits of the features by name, and those that must be one */
@@ -326,7 +362,9 @@ enum vmx_state {
 __attribute__((format(printf, 2, 3))) bool row(enum vmx_state state, const char *format, ...);
 void row_end(void);                   /* prints what was said */
 void row_skip(const char *needs);     /* prints the row as skipped */
+void row_skip_with(const char *name); /* prints it as skipped: a processor without NAME is needed */
 bool row_needs(enum feature feature); /* false, and the row ended as skipped, if it isn't offered */
+void row_uses(feature_set features);  /* what the row exercises, printed behind it */
 extern u64 row_count, skip_count;
 extern char row_name[];
 
@@ -413,6 +451,7 @@ enum edit_what {
     EDIT_XOR,      /* bits of a field */
     EDIT_BEYOND,   /* sets the first bit of a field that no physical address has */
     EDIT_BIT,      /* a bit of a page of the arena */
+    EDIT_FLIP,     /* the same, the other way */
     EDIT_FILL,     /* each byte of a page of the arena */
     EDIT_MEMORY,   /* four bytes of the guest's memory */
     EDIT_REGISTER, /* a general register at entry */
@@ -486,6 +525,9 @@ void edit_apply(const struct edit *edit);
 bool controls_offered(void);
 bool mode_offered(enum guest_mode mode, u32 flags);
 
+/* Fields by number: false behind the last; the encoding is 0 if the field does not exist. */
+bool field_at(u32 number, u32 *encoding);
+
 /* ---- the rows ---- */
 
 void rows_instructions(void);
@@ -499,9 +541,19 @@ void rows_exits(void);
 void rows_vmx_exits(void);
 void rows_events(void);
 void rows_ept(void);
+void rows_ept_ad(void);
+void rows_pml(void);
+void rows_mbec(void);
+void rows_ve(void);
+void rows_vmfunc(void);
 void rows_apic(void);
+void rows_shadowing(void);
 void rows_machine(void);
 void rows_attack(void);
+void rows_smp(void);
+void rows_time(void);
+void rows_untouched(void);
+void rows_no_vmx(void);         /* on a processor that has none, or is not to show it */
 void rows_abort(u64 indicator); /* an enum vmx_abort */
 void rows_fuzz(void);
 

@@ -3,6 +3,7 @@
 
 u64 row_count, skip_count;
 char row_name[96];
+static feature_set used;
 
 static void leave_vmx(void)
 {
@@ -42,6 +43,7 @@ bool row(enum vmx_state state, const char *format, ...)
     format_text_list(row_name, sizeof(row_name), format, arguments);
     va_end(arguments);
     line_clear();
+    used = 0;
     if (!config_wants(row_name))
         return false;
     leave_vmx();
@@ -55,16 +57,39 @@ bool row(enum vmx_state state, const char *format, ...)
     return true;
 }
 
+void row_uses(feature_set features) { used |= features; }
+
+/* As one hexadecimal number in braces: bit n is the feature of the n-th "feature" line. */
+static void say_features(void)
+{
+    u64 low = (u64)used, high = (u64)(used >> 64);
+
+    if (high)
+        say(" {%lx.%lx}", high, low);
+    else if (low)
+        say(" {%lx}", low);
+}
+
+static void print(const char *prefix)
+{
+    say_features();
+    line_print(prefix, row_name);
+}
+
 void row_end(void)
 {
     row_count++;
-    line_print("row ", row_name);
+    print("row ");
 }
 
-void row_skip(const char *needs)
+static void skip(const char *format, const char *what)
 {
     line_clear();
-    say("needs %s", needs);
+    say(format, what);
     skip_count++;
-    line_print("skip ", row_name);
+    print("skip ");
 }
+
+void row_skip(const char *needs) { skip("needs %s", needs); }
+
+void row_skip_with(const char *name) { skip("needs a processor without %s", name); }

@@ -94,33 +94,37 @@ static void say_register(void)
     say_status();
 }
 
+static void register_row(u32 set, const char *code, u32 offset)
+{
+    char name[64];
+    struct guest_row what = {
+        .name = name,
+        .code = code,
+        .prepare = prepare,
+        .finish = say_register,
+    };
+
+    current_offset = offset;
+    memcpy(what.edits, control_sets[set].edits, sizeof(control_sets[set].edits));
+    what.edits[5] = (struct edit)REG(RBX, offset);
+    what.edits[6] = (struct edit)REG(RAX, 0x5a5a0000);
+    format_text(name, sizeof(name), "%s.%s %x", control_sets[set].name, code, offset);
+    guest_rows("apic", &what, 1);
+}
+
 static void register_rows(void)
 {
-    static const u16 offsets[] = {0x00,  0x20,  0x24,  0x30,  0x80,  0x81,  0x84,  0x88,  0x90,
-                                  0xa0,  0xb0,  0xd0,  0xe0,  0xf0,  0x100, 0x170, 0x180, 0x200,
-                                  0x270, 0x280, 0x2f0, 0x300, 0x304, 0x310, 0x320, 0x330, 0x370,
-                                  0x380, 0x390, 0x3a0, 0x3e0, 0x3f0, 0x400, 0x7f0, 0xffc};
+    static const u16 between[] = {0x24,  0x28,  0x81,  0x84,  0x88,  0x8c, 0xb4,
+                                  0x304, 0x30c, 0x314, 0x400, 0x7f0, 0xffc};
     static const char *const codes[] = {"apic read", "apic write"};
-    char name[64];
 
     for (u32 set = 0; set < ARRAY_SIZE(control_sets); set++)
-        for (u32 i = 0; i < ARRAY_SIZE(offsets); i++)
-            for (u32 j = 0; j < ARRAY_SIZE(codes); j++) {
-                struct guest_row what = {
-                    .name = name,
-                    .code = codes[j],
-                    .prepare = prepare,
-                    .finish = say_register,
-                };
-
-                current_offset = offsets[i];
-                memcpy(what.edits, control_sets[set].edits, sizeof(control_sets[set].edits));
-                what.edits[5] = (struct edit)REG(RBX, offsets[i]);
-                what.edits[6] = (struct edit)REG(RAX, 0x5a5a0000);
-                format_text(name, sizeof(name), "%s.%s %x", control_sets[set].name, codes[j],
-                            offsets[i]);
-                guest_rows("apic", &what, 1);
-            }
+        for (u32 j = 0; j < ARRAY_SIZE(codes); j++) {
+            for (u32 i = 0; i < REGISTERS; i++)
+                register_row(set, codes[j], 16 * i);
+            for (u32 i = 0; i < ARRAY_SIZE(between); i++)
+                register_row(set, codes[j], between[i]);
+        }
 }
 
 /* ---- other ways to reach the page */
@@ -238,44 +242,93 @@ static const struct guest_row threshold_rows[] = {
 
 /* ---- x2APIC mode: MSRs 800H to 8FFH */
 
+static const struct {
+    const char *name;
+    struct edit edits[3];
+} x2apic_sets[] = {
+    {"x2apic", {X2APIC}},
+    {"x2apic, tpr", {X2APIC, TPR}},
+    {"x2apic, tpr, registers",
+     {TPR, PROC2(SECONDARY_EXEC_APIC_REGISTER_VIRT | SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE)}},
+    {"x2apic, tpr, vid",
+     {TPR, PROC2(SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY | SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE),
+      PIN(PIN_BASED_EXT_INTR_MASK)}},
+};
+
+static void x2apic_row(u32 set, const char *code, u32 msr)
+{
+    char name[64];
+    struct guest_row what = {
+        .name = name,
+        .code = code,
+        .prepare = prepare,
+        .finish = say_register,
+    };
+
+    current_offset = (msr & 0xffu) * 16;
+    memcpy(what.edits, x2apic_sets[set].edits, sizeof(x2apic_sets[set].edits));
+    what.edits[3] = (struct edit)BITMAPS;
+    what.edits[4] = (struct edit)REG(RCX, msr);
+    what.edits[5] = (struct edit)REG(RAX, 0x51);
+    what.edits[6] = (struct edit)REG(RDX, 0);
+    format_text(name, sizeof(name), "%s.%s %x", x2apic_sets[set].name, code, msr);
+    guest_rows("x2apic", &what, 1);
+}
+
+/* The first set is not allowed: one row tells. */
 static void x2apic_rows(void)
 {
-    static const u16 msrs[] = {0x800, 0x802, 0x803, 0x808, 0x80a, 0x80b, 0x80d,
-                               0x80f, 0x810, 0x820, 0x828, 0x82f, 0x830, 0x832,
-                               0x838, 0x839, 0x83e, 0x83f, 0x840, 0x8ff};
-    static const struct {
-        const char *name;
-        struct edit edits[3];
-    } sets[] = {
-        {"x2apic, tpr", {X2APIC, TPR}},
-        {"x2apic, tpr, registers",
-         {TPR, PROC2(SECONDARY_EXEC_APIC_REGISTER_VIRT | SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE)}},
-        {"x2apic, tpr, vid",
-         {TPR, PROC2(SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY | SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE),
-          PIN(PIN_BASED_EXT_INTR_MASK)}},
-    };
-    char name[64];
-
-    for (u32 set = 0; set < ARRAY_SIZE(sets); set++)
-        for (u32 i = 0; i < ARRAY_SIZE(msrs); i++)
-            for (u32 j = 0; j < 2; j++) {
-                struct guest_row what = {
-                    .name = name,
-                    .code = j ? "wrmsr" : "rdmsr",
-                    .prepare = prepare,
-                    .finish = say_register,
-                };
-
-                current_offset = (msrs[i] & 0xffu) * 16;
-                memcpy(what.edits, sets[set].edits, sizeof(sets[set].edits));
-                what.edits[3] = (struct edit)BITMAPS;
-                what.edits[4] = (struct edit)REG(RCX, msrs[i]);
-                what.edits[5] = (struct edit)REG(RAX, 0x51);
-                what.edits[6] = (struct edit)REG(RDX, 0);
-                format_text(name, sizeof(name), "%s.%s %x", sets[set].name, what.code, msrs[i]);
-                guest_rows("x2apic", &what, 1);
-            }
+    x2apic_row(0, "rdmsr", 0x808);
+    for (u32 set = 1; set < ARRAY_SIZE(x2apic_sets); set++) {
+        for (u32 msr = 0x800; msr <= 0x840; msr++) {
+            x2apic_row(set, "rdmsr", msr);
+            x2apic_row(set, "wrmsr", msr);
+        }
+        x2apic_row(set, "rdmsr", 0x8ff);
+        x2apic_row(set, "wrmsr", 0x8ff);
+    }
 }
+
+/* Bits of the value that are reserved in the register. */
+static const struct guest_row x2apic_value_rows[] = {
+    {.name = "tpr above 255",
+     .code = "wrmsr",
+     .prepare = prepare,
+     .finish = say_status,
+     .edits = {TPR, X2APIC, BITMAPS, REG(RCX, 0x808), REG(RAX, 0x100), REG(RDX, 0)}},
+    {.name = "tpr high half",
+     .code = "wrmsr",
+     .prepare = prepare,
+     .finish = say_status,
+     .edits = {TPR, X2APIC, BITMAPS, REG(RCX, 0x808), REG(RAX, 0), REG(RDX, 1)}},
+    {.name = "eoi not zero",
+     .code = "wrmsr",
+     .prepare = prepare,
+     .finish = say_status,
+     .edits = {TPR, PIN(PIN_BASED_EXT_INTR_MASK), BITMAPS, REG(RCX, 0x80b), REG(RAX, 1),
+               REG(RDX, 0),
+               PROC2(SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY |
+                     SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE)}},
+    {.name = "self ipi above 255",
+     .code = "wrmsr",
+     .prepare = prepare,
+     .finish = say_status,
+     .edits = {TPR, PIN(PIN_BASED_EXT_INTR_MASK), BITMAPS, REG(RCX, 0x83f), REG(RAX, 0x151),
+               REG(RDX, 0),
+               PROC2(SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY |
+                     SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE)}},
+    {.name = "bitmap wins",
+     .code = "wrmsr",
+     .prepare = prepare,
+     .finish = say_status,
+     .edits = {TPR, X2APIC, BITMAPS, PAGE_BIT(PAGE_MSR_BITMAP, 8 * 2048 + 0x808), REG(RCX, 0x808),
+               REG(RAX, 0x51), REG(RDX, 0)}},
+    {.name = "bitmap wins, read",
+     .code = "rdmsr",
+     .prepare = prepare,
+     .finish = say_status,
+     .edits = {TPR, X2APIC, BITMAPS, PAGE_BIT(PAGE_MSR_BITMAP, 0x808), REG(RCX, 0x808)}},
+};
 
 /* ---- virtual-interrupt delivery */
 
@@ -314,6 +367,22 @@ static void prepare_in_service(void)
     in_service(VECTOR);
     in_service(0x41);
     vm_write(GUEST_INTR_STATUS, VECTOR << 8);
+}
+
+/* The EOI of one lets the next through: PPR falls. */
+static void prepare_eoi_then_delivery(void)
+{
+    prepare_in_service();
+    request(0x51);
+    vm_write(GUEST_INTR_STATUS, VECTOR << 8 | 0x51);
+}
+
+static void prepare_same_class(void)
+{
+    prepare();
+    in_service(0x60);
+    request(VECTOR);
+    vm_write(GUEST_INTR_STATUS, 0x60 << 8 | VECTOR);
 }
 
 #define ALL_VIRTUAL                                                                                \
@@ -417,6 +486,56 @@ static const struct guest_row virtual_rows[] = {
      .edits = {TPR,
                PROC2(SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY | SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE),
                PIN(PIN_BASED_EXT_INTR_MASK), BITMAPS, REG(RCX, 0x80b), REG(RAX, 0), REG(RDX, 0)}},
+    {.name = "eoi lets the next through",
+     .code = "apic write",
+     .flags = TOUCHED,
+     .prepare = prepare_eoi_then_delivery,
+     .finish = say_virtual_interrupts,
+     .edits = {ALL_VIRTUAL, IF_ON, REG(RBX, 0xb0), REG(RAX, 0)}},
+    {.name = "eoi with nothing in service",
+     .code = "apic write",
+     .flags = TOUCHED,
+     .prepare = prepare,
+     .finish = say_virtual_interrupts,
+     .edits = {ALL_VIRTUAL, REG(RBX, 0xb0), REG(RAX, 0)}},
+    {.name = "of the class in service waits",
+     .code = "nops",
+     .flags = TOUCHED,
+     .prepare = prepare_same_class,
+     .finish = say_virtual_interrupts,
+     .edits = {TPR, VID, IF_ON}},
+    {.name = "nmi blocking does not matter",
+     .code = "nops",
+     .flags = TOUCHED,
+     .prepare = prepare_request,
+     .finish = say_virtual_interrupts,
+     .edits = {TPR, VID, IF_ON, SET(GUEST_INTERRUPTIBILITY_INFO, 8)}},
+    {.name = "in shutdown",
+     .code = "nops",
+     .flags = TOUCHED,
+     .prepare = prepare_request,
+     .finish = say_virtual_interrupts,
+     .edits = {TPR, VID, IF_ON, SET(GUEST_ACTIVITY_STATE, 2), PIN(PIN_BASED_PREEMPTION_TIMER),
+               SET(VMX_PREEMPTION_TIMER_VALUE, 10000)}},
+    {.name = "and timer zero",
+     .code = "nops",
+     .flags = TOUCHED,
+     .prepare = prepare_request,
+     .finish = say_virtual_interrupts,
+     .edits = {TPR, VID, IF_ON, PIN(PIN_BASED_PREEMPTION_TIMER),
+               SET(VMX_PREEMPTION_TIMER_VALUE, 0)}},
+    {.name = "and mtf",
+     .code = "nops",
+     .flags = TOUCHED,
+     .prepare = prepare_request,
+     .finish = say_virtual_interrupts,
+     .edits = {TPR, VID, IF_ON, PROC(CPU_BASED_MONITOR_TRAP_FLAG)}},
+    {.name = "threshold is not looked at",
+     .code = "mov cr8, rax",
+     .flags = TOUCHED,
+     .prepare = prepare_high_tpr,
+     .finish = say_virtual_interrupts,
+     .edits = {TPR, VID, THRESHOLD(8), REG(RAX, 0)}},
     {.name = "self ipi",
      .code = "apic write",
      .flags = TOUCHED,
@@ -536,6 +655,7 @@ void rows_apic(void)
     register_rows();
     form_rows();
     x2apic_rows();
+    guest_rows("x2apic", x2apic_value_rows, ARRAY_SIZE(x2apic_value_rows));
     guest_rows("virtual-interrupt", virtual_rows, ARRAY_SIZE(virtual_rows));
     guest_rows("posted", posted_rows, ARRAY_SIZE(posted_rows));
     guest_rows("posted", not_posted_rows, ARRAY_SIZE(not_posted_rows));

@@ -300,6 +300,19 @@ static const struct {
     {"entry msr load", 0, VM_ENTRY_MSR_LOAD_ADDR, 0, "nop", {SET(VM_ENTRY_MSR_LOAD_COUNT, 1)}},
     {"exit msr store, not used", 0, VM_EXIT_MSR_STORE_ADDR, 0, "nop", {}},
     {"link pointer", 0, VMCS_LINK_POINTER, 0, "nop", {}},
+    {"vmread bitmap",
+     0,
+     VMREAD_BITMAP,
+     0,
+     "vmread rax rbx",
+     {PROC2(SECONDARY_EXEC_SHADOW_VMCS), REG(RBX, GUEST_RIP)}},
+    {"vmwrite bitmap",
+     0,
+     VMWRITE_BITMAP,
+     0,
+     "vmwrite rcx rdx",
+     {PROC2(SECONDARY_EXEC_SHADOW_VMCS), REG(RCX, GUEST_RIP)}},
+    {"shadow vmcs", 0, VMCS_LINK_POINTER, 0, "nop", {PROC2(SECONDARY_EXEC_SHADOW_VMCS)}},
     {"ept root", WITH_EPT, EPT_POINTER, EPTP_WALK_LENGTH_4 | MT_WB, "nop", {}},
     {"posted descriptor",
      0,
@@ -330,6 +343,74 @@ static void vmcs_pointer_rows(void)
         say_exec();
         say(" ");
         read_at(target);
+        end();
+    }
+}
+
+/* ---- VMCS shadowing for L2 */
+
+static bool start_shadowing(const char *name, const char *code)
+{
+    if (!row(STATE_VMCS, "attack.shadow %s", name) || !row_needs(FEATURE_VMCS_SHADOWING))
+        return false;
+    memset(arena_page(PAGE_SHADOW_VMCS), 0, PAGE_SIZE);
+    *(u32 *)arena_page(PAGE_SHADOW_VMCS) = (u32)(vmx_basic & VMX_BASIC_REVISION) | BIT(31);
+    vm_clear(arena_address(PAGE_SHADOW_VMCS));
+    guest_setup(GUEST_64, 0);
+    guest_code(code);
+    field_set(SECONDARY_VM_EXEC_CONTROL, SECONDARY_EXEC_SHADOW_VMCS);
+    vm_write(VMCS_LINK_POINTER, arena_address(PAGE_SHADOW_VMCS));
+    exec.gpr[RBX] = exec.gpr[RCX] = GUEST_RIP;
+    exec.gpr[RDX] = target;
+    return true;
+}
+
+static void run_shadowing(void)
+{
+    guest_run(true);
+    say_exec();
+}
+
+static void shadowing_rows(void)
+{
+    if (start_shadowing("is the current vmcs", "nop")) {
+        *(u32 *)arena_page(PAGE_VMCS) |= BIT(31);
+        vm_write(VMCS_LINK_POINTER, arena_address(PAGE_VMCS));
+        run_shadowing();
+        end();
+    }
+    if (start_shadowing("is an active ordinary vmcs", "vmwrite rcx rdx")) {
+        vm_load(arena_address(PAGE_VMCS2));
+        vm_write(GUEST_RSP, 5);
+        vm_load(arena_address(PAGE_VMCS));
+        *(u32 *)arena_page(PAGE_VMCS2) |= BIT(31);
+        vm_write(VMCS_LINK_POINTER, arena_address(PAGE_VMCS2));
+        run_shadowing();
+        vm_load(arena_address(PAGE_VMCS2));
+        say(" rip is l0's address: %u, rsp %lx", vm_read(GUEST_RIP) == target, vm_read(GUEST_RSP));
+        end();
+    }
+    if (start_shadowing("is full of ones", "vmread rax rbx")) {
+        memset(arena_page(PAGE_SHADOW_VMCS) + 4, 0xff, PAGE_SIZE - 4);
+        run_shadowing();
+        say(" rax %lx", exec.gpr[RAX]);
+        end();
+    }
+    if (start_shadowing("and bitmaps are one page", "vmwrite rcx rdx")) {
+        vm_write(VMREAD_BITMAP, arena_address(PAGE_SHADOW_VMCS));
+        vm_write(VMWRITE_BITMAP, arena_address(PAGE_SHADOW_VMCS));
+        run_shadowing();
+        end();
+    }
+    if (start_shadowing("has the msr-store area in it", "vmwrite rcx rdx")) {
+        struct vmx_msr_entry *entries =
+            (struct vmx_msr_entry *)(arena_page(PAGE_SHADOW_VMCS) + 0x100);
+
+        for (u32 i = 0; i < 64; i++)
+            entries[i].index = MSR_IA32_EFER;
+        vm_write(VM_EXIT_MSR_STORE_ADDR, (u64)entries);
+        vm_write(VM_EXIT_MSR_STORE_COUNT, 64);
+        run_shadowing();
         end();
     }
 }
@@ -381,6 +462,194 @@ static void finish_ept(void)
     say(" ");
     read_at(target + 0x10);
     end();
+}
+
+/* ---- what L0 writes on behalf of L2, or reads, when it fills EPT02 in */
+
+static const struct place {
+    const char *name;
+    u64 address; /* 0: L0's memory */
+} places[] = {
+    {"l0", 0}, {"the apic", APIC_PHYSICAL}, {"flash", FLASH_PHYSICAL}, {"no ram", 1ull << 38}};
+
+static u64 address_of(const struct place *place)
+{
+    return place->address ? place->address : target;
+}
+
+static void enable_pml(u64 page, u64 index)
+{
+    field_set(EPT_POINTER, EPTP_AD);
+    field_set(SECONDARY_VM_EXEC_CONTROL, SECONDARY_EXEC_ENABLE_PML);
+    vm_write(PML_ADDRESS, page);
+    vm_write(GUEST_PML_INDEX, index);
+}
+
+static void enable_ve(u64 area)
+{
+    field_set(SECONDARY_VM_EXEC_CONTROL, SECONDARY_EXEC_EPT_VIOLATION_VE);
+    vm_write(VE_INFORMATION_ADDRESS, area);
+}
+
+static void enable_vmfunc(u64 list)
+{
+    field_set(SECONDARY_VM_EXEC_CONTROL, SECONDARY_EXEC_ENABLE_VMFUNC);
+    vm_write(VM_FUNCTION_CONTROL, VMFUNC_EPTP_SWITCHING);
+    vm_write(EPTP_LIST_ADDRESS, list);
+    exec.gpr[RAX] = 0;
+}
+
+static void structure_place_rows(const struct place *place)
+{
+    char name[48];
+
+    format_text(name, sizeof(name), "pml in %s", place->name);
+    if (start_ept(name, "write spare") && row_needs(FEATURE_PML)) {
+        enable_pml(address_of(place), 511);
+        guest_run(true);
+        say_exec();
+        say(" index %lx ", vm_read(GUEST_PML_INDEX));
+        read_at(target + 511 * 8);
+        end();
+    }
+    format_text(name, sizeof(name), "ve information in %s", place->name);
+    if (start_ept(name, "read spare") && row_needs(FEATURE_EPT_VIOLATION_VE)) {
+        enable_ve(address_of(place));
+        *ept_entry(L2_SPARE) = 0;
+        finish_ept();
+    }
+    format_text(name, sizeof(name), "eptp list in %s", place->name);
+    if (start_ept(name, "vmfunc, read spare") && row_needs(FEATURE_EPTP_SWITCHING)) {
+        enable_vmfunc(address_of(place));
+        finish_ept();
+    }
+    format_text(name, sizeof(name), "eptp from the list in %s", place->name);
+    if (start_ept(name, "vmfunc, read spare") && row_needs(FEATURE_EPTP_SWITCHING)) {
+        enable_vmfunc(arena_address(PAGE_EPTP_LIST));
+        *(u64 *)arena_page(PAGE_EPTP_LIST) = address_of(place) | EPTP_WALK_LENGTH_4 | MT_WB;
+        exec.gpr[RCX] = 0;
+        guest_run(true);
+        say("exit %lu ", vm_read(VM_EXIT_REASON));
+        read_at(target + 0x10);
+        end();
+    }
+    format_text(name, sizeof(name), "accessed flags in %s", place->name);
+    if (start_ept(name, "nop") && row_needs(FEATURE_EPT_ACCESSED_DIRTY)) {
+        vm_write(EPT_POINTER, address_of(place) | EPTP_WALK_LENGTH_4 | MT_WB | EPTP_AD);
+        guest_run(true);
+        say("exit %lu ", vm_read(VM_EXIT_REASON));
+        read_at(target);
+        end();
+    }
+}
+
+/* With flags, a log and rights of two modes, steps over hidden memory are what they were. */
+static void hidden_page_rows(const char *code)
+{
+    if (start_ept("leaf to l0, a/d", code) && row_needs(FEATURE_EPT_ACCESSED_DIRTY)) {
+        field_set(EPT_POINTER, EPTP_AD);
+        *ept_entry(L2_SPARE) = target | EPT_RWX | EPT_WB_BITS;
+        guest_run(true);
+        say_exec();
+        say(" flags %lx ", *ept_entry(L2_SPARE) >> 8 & 3);
+        read_at(target + 0x10);
+        end();
+    }
+    if (start_ept("leaf to l0, pml", code) && row_needs(FEATURE_PML)) {
+        memset(arena_page(PAGE_PML), 0, PAGE_SIZE);
+        enable_pml(arena_address(PAGE_PML), 511);
+        *ept_entry(L2_SPARE) = target | EPT_RWX | EPT_WB_BITS;
+        guest_run(true);
+        say_exec();
+        say(" index %lx ", vm_read(GUEST_PML_INDEX));
+        read_at(target + 0x10);
+        end();
+    }
+    if (start_ept("leaf to l0, mode-based execute", code) &&
+        row_needs(FEATURE_MODE_BASED_EXECUTE)) {
+        field_set(SECONDARY_VM_EXEC_CONTROL, SECONDARY_EXEC_MODE_BASED_EPT_EXEC);
+        for (u32 page = PAGE_EPT_PML4; page < PAGE_EPT_PT; page++)
+            *(u64 *)arena_page(page) |= EPT_EXEC_USER;
+        for (u32 gpa = 0; gpa < L2_PAGES * PAGE_SIZE; gpa += (u32)PAGE_SIZE)
+            *ept_entry(gpa) |= EPT_EXEC_USER;
+        *ept_entry(L2_SPARE) = target | EPT_READ | EPT_WRITE | EPT_EXEC_USER | EPT_WB_BITS;
+        finish_ept();
+    }
+}
+
+/* An instruction that has read hidden memory and then is L1's: the step must end there. */
+static void ended_step_rows(void)
+{
+    static const char *const ends[] = {"violation", "ve", "ve intercepted", "full log"};
+    char name[48];
+
+    for (u32 i = 0; i < ARRAY_SIZE(ends); i++) {
+        u64 spare;
+
+        format_text(name, sizeof(name), "step ended by %s", ends[i]);
+        if (!start_ept(name, "movs to spare"))
+            continue;
+        if ((i == 1 || i == 2) && !row_needs(FEATURE_EPT_VIOLATION_VE))
+            continue;
+        if (i == 3 && !row_needs(FEATURE_PML))
+            continue;
+        *ept_entry(L2_DATA) = target | EPT_RWX | EPT_WB_BITS;
+        memset(arena_page(PAGE_VE), 0, PAGE_SIZE);
+        if (i == 1 || i == 2)
+            enable_ve(arena_address(PAGE_VE));
+        if (i == 2)
+            vm_write(EXCEPTION_BITMAP, BIT(VECTOR_VE));
+        spare = *ept_entry(L2_SPARE);
+        if (i == 3)
+            enable_pml(arena_address(PAGE_PML), 4);
+        else
+            *ept_entry(L2_SPARE) &= ~EPT_WRITE;
+        guest_run(true);
+        say_exec();
+        say(" ");
+        read_at(target + 0x10);
+        say(" | ");
+        /* L2 goes on, and copies what hidden memory reads as. */
+        *ept_entry(L2_SPARE) = spare;
+        if (i == 3)
+            vm_write(GUEST_PML_INDEX, 511);
+        flush_ept();
+        vm_write(GUEST_RIP, guest_entry);
+        guest_run(false);
+        say_exec();
+        say(" copied %lx ", *(u64 *)guest_memory(L2_SPARE + 0xff8));
+        read_at(target + 0x10);
+        end();
+    }
+}
+
+static void fill_rows(void)
+{
+    static const char *const codes[] = {"read spare",  "write spare", "rmw spare",
+                                        "fetch spare", "push spare",  "movs to spare"};
+
+    for (u32 i = 0; i < ARRAY_SIZE(places); i++)
+        structure_place_rows(&places[i]);
+    for (u32 i = 0; i < ARRAY_SIZE(codes); i++)
+        hidden_page_rows(codes[i]);
+    if (start_ept("guest's page table in l0, a/d", "read spare") &&
+        row_needs(FEATURE_EPT_ACCESSED_DIRTY)) {
+        field_set(EPT_POINTER, EPTP_AD);
+        *ept_entry(L2_PT) = target | EPT_RWX | EPT_WB_BITS;
+        finish_ept();
+    }
+    if (start_ept("self-referencing tables, a/d", "read spare") &&
+        row_needs(FEATURE_EPT_ACCESSED_DIRTY)) {
+        u64 *table = (u64 *)arena_page(PAGE_EPT_PML4);
+
+        field_set(EPT_POINTER, EPTP_AD);
+        for (u32 i = 0; i < 512; i++)
+            table[i] = (u64)table | EPT_RWX;
+        guest_run(true);
+        say("%s", exec.end == EXEC_EXITED ? "an exit" : "no exit");
+        end();
+    }
+    ended_step_rows();
 }
 
 static void ept_rows(void)
@@ -691,8 +960,10 @@ void rows_attack(void)
     operand_rows();
     vmcall_row();
     vmcs_pointer_rows();
+    shadowing_rows();
     count_rows();
     ept_rows();
+    fill_rows();
     garbage_rows();
     msr_rows();
 }

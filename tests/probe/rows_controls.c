@@ -24,8 +24,9 @@ static void fixed_bit_rows(void)
             if (words[i].field == SECONDARY_VM_EXEC_CONTROL &&
                 !row_needs(FEATURE_SECONDARY_CONTROLS))
                 continue;
+            row_uses(features_of(words[i].field, BIT(bit)));
             if (must != may) {
-                row_skip("a fixed bit");
+                row_skip_with(feature_name(words[i].field, bit));
                 continue;
             }
             guest_setup(GUEST_64, 0);
@@ -271,12 +272,80 @@ static const struct guest_row ept_pointer_rows[] = {
     {.name = "pml misaligned",
      .code = "nop",
      .flags = EPT_ONLY,
-     .edits = {PROC2(SECONDARY_EXEC_ENABLE_PML), SET(0x200e, 0x1001)}},
+     .edits = {PROC2(SECONDARY_EXEC_ENABLE_PML), SET(PML_ADDRESS, 0x1001)}},
     {.name = "pml beyond",
      .code = "nop",
      .flags = EPT_ONLY,
-     .edits = {PROC2(SECONDARY_EXEC_ENABLE_PML), SET(0x200e, BIT64(55))}},
+     .edits = {PROC2(SECONDARY_EXEC_ENABLE_PML), SET(PML_ADDRESS, BIT64(55))}},
 };
+
+/* ---- physical addresses: every bit that must be zero in each */
+
+static const struct {
+    const char *name;
+    u32 field;
+    u32 aligned; /* so many low bits must be zero */
+    struct edit edits[6];
+} addresses[] = {
+    {"io bitmap a", IO_BITMAP_A, 12, {USE_IO}},
+    {"io bitmap b", IO_BITMAP_B, 12, {USE_IO}},
+    {"msr bitmap", MSR_BITMAP, 12, {USE_MSR}},
+    {"virtual apic", VIRTUAL_APIC_PAGE_ADDR, 12, {TPR}},
+    {"apic access", APIC_ACCESS_ADDR, 12, {PROC2(SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES)}},
+    {"posted",
+     POSTED_INTR_DESC_ADDR,
+     6,
+     {VID, PIN(PIN_BASED_POSTED_INTR), EXIT(VM_EXIT_ACK_INTR_ON_EXIT),
+      SET(POSTED_INTR_DESC_ADDR, 0x100000)}},
+    {"msr store", VM_EXIT_MSR_STORE_ADDR, 4, {SET(VM_EXIT_MSR_STORE_COUNT, 1)}},
+    {"msr exit load", VM_EXIT_MSR_LOAD_ADDR, 4, {SET(VM_EXIT_MSR_LOAD_COUNT, 1)}},
+    {"msr entry load", VM_ENTRY_MSR_LOAD_ADDR, 4, {SET(VM_ENTRY_MSR_LOAD_COUNT, 1)}},
+};
+
+/* Bad addresses only: what a good one does is for other rows. */
+static void address_rows(void)
+{
+    char name[64];
+
+    for (u32 i = 0; i < ARRAY_SIZE(addresses); i++)
+        for (u32 bit = 0; bit < 64; bit++) {
+            struct guest_row what = {.name = name, .code = "nop", .flags = PLAIN_ONLY};
+
+            if (bit >= addresses[i].aligned && bit < physical_bits)
+                continue;
+            memcpy(what.edits, addresses[i].edits, sizeof(addresses[i].edits));
+            what.edits[ARRAY_SIZE(addresses[i].edits)] =
+                (struct edit)OR(addresses[i].field, BIT64(bit));
+            format_text(name, sizeof(name), "%s bit %u", addresses[i].name, bit);
+            guest_rows("address", &what, 1);
+        }
+}
+
+/* A list whose last byte lies beyond the physical addresses. */
+static void list_end_rows(void)
+{
+    static const struct {
+        const char *name;
+        u32 address, count;
+    } lists[] = {
+        {"msr store", VM_EXIT_MSR_STORE_ADDR, VM_EXIT_MSR_STORE_COUNT},
+        {"msr exit load", VM_EXIT_MSR_LOAD_ADDR, VM_EXIT_MSR_LOAD_COUNT},
+        {"msr entry load", VM_ENTRY_MSR_LOAD_ADDR, VM_ENTRY_MSR_LOAD_COUNT},
+    };
+    char name[64];
+
+    for (u32 i = 0; i < ARRAY_SIZE(lists); i++) {
+        struct guest_row what = {
+            .name = name,
+            .code = "nop",
+            .flags = PLAIN_ONLY,
+            .edits = {SET(lists[i].count, 2), SET(lists[i].address, BIT64(physical_bits) - 16)},
+        };
+
+        format_text(name, sizeof(name), "%s ends beyond", lists[i].name);
+        guest_rows("address", &what, 1);
+    }
+}
 
 /* ---- event injection: every type, vector class and bit. SDM vol. 3, 27.2.1.3 */
 
@@ -348,5 +417,7 @@ void rows_controls(void)
         guest_rows("control", &what, 1);
     }
     guest_rows("control", ept_pointer_rows, ARRAY_SIZE(ept_pointer_rows));
+    address_rows();
+    list_end_rows();
     inject_rows();
 }

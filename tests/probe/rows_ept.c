@@ -1,31 +1,14 @@
 /* EPT violations and misconfigurations, and what they say. */
-#include "guest_rows.h"
-
-#define EPT_WB_BITS (6ull << EPT_MEMORY_TYPE_SHIFT)
-#define SPARE_ENTRY ept_entry(L2_SPARE)
+#include "ept_rows.h"
 
 static const char *const accesses[] = {
     "read spare",  "write spare",       "rmw spare",          "locked spare",
     "fetch spare", "read across spare", "write across spare", "read across into spare",
     "push spare",  "movs to spare"};
 
-/* VMCALL at every offset that code jumps to. */
-static void prepare_spare(void)
-{
-    static const u8 vmcall_hlt[] = {0x0f, 0x01, 0xc1, 0xf4};
-
-    memcpy(guest_memory(L2_SPARE + 0x40), vmcall_hlt, sizeof(vmcall_hlt));
-}
-
 static bool start(enum guest_mode mode, const char *name, const char *code)
 {
-    if (!row(STATE_VMCS, "ept.%s.%s.%s", name, code, guest_mode_names[mode]) ||
-        !mode_offered(mode, WITH_EPT))
-        return false;
-    guest_setup(mode, WITH_EPT | (feature_offered(FEATURE_VPID) ? WITH_VPID : 0));
-    guest_code(code);
-    prepare_spare();
-    return true;
+    return ept_row("ept", mode, name, code);
 }
 
 static void finish(u32 steps)
@@ -243,36 +226,6 @@ static void guest_dirty_rows(void)
     }
 }
 
-/* EPT's own accessed and dirty bits. */
-static void ept_dirty_rows(void)
-{
-    for (u32 enabled = 0; enabled < 2; enabled++)
-        for (u32 i = 0; i < ARRAY_SIZE(few_accesses); i++) {
-            if (!start(GUEST_64, enabled ? "ept a/d on" : "ept a/d off", few_accesses[i]))
-                continue;
-            if (enabled && !(ept_vpid_cap & EPT_CAP_AD)) {
-                row_skip("ept-accessed-dirty");
-                continue;
-            }
-            if (enabled)
-                field_set(EPT_POINTER, EPTP_AD);
-            guest_follow(1);
-            say(" leaf %lx pt-page %lx pd %lx", *SPARE_ENTRY >> 8 & 3, *ept_entry(L2_PT) >> 8 & 3,
-                *(u64 *)arena_page(PAGE_EPT_PD) >> 8 & 3);
-            row_end();
-        }
-    for (u32 i = 0; i < ARRAY_SIZE(few_accesses); i++)
-        if (start(GUEST_64, "ept a/d on, guest table read-only", few_accesses[i])) {
-            if (!(ept_vpid_cap & EPT_CAP_AD)) {
-                row_skip("ept-accessed-dirty");
-                continue;
-            }
-            field_set(EPT_POINTER, EPTP_AD);
-            *ept_entry(L2_PT) &= ~EPT_WRITE;
-            finish(1);
-        }
-}
-
 /* ---- a violation while an event is delivered: vectoring information, and delivery in the end */
 
 struct delivery_case {
@@ -436,10 +389,8 @@ static void advanced_rows(void)
         format_text(name, sizeof(name), "advanced %s", cases[i].name);
         if (!start(cases[i].mode, name, "read spare"))
             continue;
-        if (!(ept_vpid_cap & EPT_CAP_ADVANCED_EXIT_INFO)) {
-            row_skip("ept-advanced-exit-information");
+        if (!row_needs(FEATURE_EPT_ADVANCED_EXIT_INFO))
             continue;
-        }
         *guest_pte(L2_SPARE) = (*guest_pte(L2_SPARE) & ~cases[i].clear) | cases[i].set;
         *SPARE_ENTRY = 0;
         guest_run(true);
@@ -542,7 +493,6 @@ void rows_ept(void)
     large_rows();
     walk_rows();
     guest_dirty_rows();
-    ept_dirty_rows();
     delivery_rows();
     advanced_rows();
     change_rows();

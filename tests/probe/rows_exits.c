@@ -122,6 +122,29 @@ static const struct guest_row instruction_rows[] = {
      .code = "xsaves",
      .edits = {OR(GUEST_CR4, CR4_OSXSAVE), PROC2(SECONDARY_EXEC_XSAVES),
                SET(XSS_EXIT_BITMAP, ~0ull), REG(RAX, ~0ull), REG(RDX, ~0ull)}},
+    {.name = "xsaves enabled",
+     .code = "xsaves",
+     .flags = NO_REGISTERS,
+     .edits = {OR(GUEST_CR4, CR4_OSXSAVE), PROC2(SECONDARY_EXEC_XSAVES), SET(XSS_EXIT_BITMAP, 0)}},
+    {.name = "xsaves exiting, nothing asked for",
+     .code = "xsaves",
+     .flags = NO_REGISTERS,
+     .edits = {OR(GUEST_CR4, CR4_OSXSAVE), PROC2(SECONDARY_EXEC_XSAVES),
+               SET(XSS_EXIT_BITMAP, ~0ull), REG(RAX, 0), REG(RDX, 0)}},
+    {.name = "xsaves user",
+     .code = "xsaves",
+     .modes = USER64,
+     .edits = {OR(GUEST_CR4, CR4_OSXSAVE), PROC2(SECONDARY_EXEC_XSAVES),
+               SET(XSS_EXIT_BITMAP, ~0ull), REG(RAX, ~0ull), REG(RDX, ~0ull)}},
+    {.name = "xrstors enabled",
+     .code = "xrstors",
+     .flags = NO_REGISTERS,
+     .edits = {OR(GUEST_CR4, CR4_OSXSAVE), PROC2(SECONDARY_EXEC_XSAVES), SET(XSS_EXIT_BITMAP, 0)}},
+    {.name = "xrstors exiting",
+     .code = "xrstors",
+     .flags = NO_REGISTERS,
+     .edits = {OR(GUEST_CR4, CR4_OSXSAVE), PROC2(SECONDARY_EXEC_XSAVES),
+               SET(XSS_EXIT_BITMAP, ~0ull), REG(RAX, ~0ull), REG(RDX, ~0ull)}},
     {.name = "xrstors disabled", .code = "xrstors", .edits = {OR(GUEST_CR4, CR4_OSXSAVE)}},
 };
 
@@ -244,6 +267,40 @@ static const struct guest_row msr_rows[] = {
      .code = "wrmsr",
      .edits = {BITMAPS, REG(RCX, MSR_IA32_EFER), REG(RAX, 0x80000), REG(RDX, 0)}},
 };
+
+/* MSRs at the edges of the bitmap's ranges: their own bit alone, and all others but it. */
+static void msr_edge_rows(void)
+{
+    static const u32 msrs[] = {0,          1,          0x1ffe,     0x1fff,     0x2000,
+                               0x40000000, 0xbfffffff, 0xc0000000, 0xc0000080, 0xc0001fff,
+                               0xc0002000, 0xfffffffe, 0xffffffff};
+    char name[64];
+
+    for (u32 i = 0; i < ARRAY_SIZE(msrs); i++)
+        for (u32 write = 0; write < 2; write++)
+            for (u32 own = 0; own < 2; own++) {
+                u32 at = (msrs[i] & 0x1fff) + (msrs[i] >> 31 ? 8 * 1024 : 0) + write * 8 * 2048;
+                struct guest_row what = {
+                    .name = name,
+                    .code = write ? "wrmsr" : "rdmsr",
+                    .flags = PLAIN_ONLY | NO_REGISTERS,
+                    .edits = {BITMAPS,
+                              FILL(PAGE_MSR_BITMAP, own ? 0 : 0xff),
+                              {EDIT_FLIP, PAGE_MSR_BITMAP, at},
+                              REG(RCX, msrs[i]),
+                              REG(RAX, 0),
+                              REG(RDX, 0)},
+                };
+
+                /* Outside of the ranges no bit counts. WRMSR to 0 and 1 would be machine checks'.
+                 */
+                if (write && !own && msrs[i] < 2)
+                    continue;
+                format_text(name, sizeof(name), "edge %s %x, %s", what.code, msrs[i],
+                            own ? "its bit" : "all other bits");
+                guest_rows("msr", &what, 1);
+            }
+}
 
 /* ---- ports */
 
@@ -420,6 +477,30 @@ static const struct guest_row port_rows[] = {
      .edits = {UNCOND, OR(GUEST_RFLAGS, 3 << 12)}},
     {.name = "user iopl 0", .code = "in al, imm", .modes = USER64 | USER32, .edits = {UNCOND}},
 };
+
+/* Every width at every edge of the bitmaps, each neighbouring port's bit set alone. */
+static void port_edge_rows(void)
+{
+    static const char *const codes[] = {"in al, dx", "in ax, dx", "in eax, dx"};
+    static const u32 ports[] = {0,      0x7ffc, 0x7ffd, 0x7ffe, 0x7fff, 0x8000,
+                                0x8001, 0xfffb, 0xfffc, 0xfffd, 0xfffe, 0xffff};
+    char name[64];
+
+    for (u32 width = 0; width < ARRAY_SIZE(codes); width++)
+        for (u32 i = 0; i < ARRAY_SIZE(ports); i++)
+            for (u32 offset = 0; offset < 6; offset++) {
+                u32 bit = (ports[i] + offset - 1) & 0xffff;
+                struct guest_row what = {
+                    .name = name,
+                    .code = codes[width],
+                    .flags = PLAIN_ONLY | NO_REGISTERS,
+                    .edits = {IO_BITMAPS, PORT_BIT(bit), REG(RDX, ports[i])},
+                };
+
+                format_text(name, sizeof(name), "edge %s %x, bit %x", codes[width], ports[i], bit);
+                guest_rows("port", &what, 1);
+            }
+}
 
 /* ---- control registers */
 
@@ -685,6 +766,25 @@ static void dr_rows(void)
         }
 }
 
+static void dr_register_rows(void)
+{
+    static const char *const registers[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                            "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+    char code[32];
+
+    for (u32 i = 0; i < ARRAY_SIZE(registers); i++)
+        for (u32 store = 0; store < 2; store++) {
+            struct guest_row what = {
+                .code = code, .flags = PLAIN_ONLY, .edits = {PROC(CPU_BASED_MOV_DR_EXITING)}};
+
+            if (store)
+                format_text(code, sizeof(code), "mov %s, dr1", registers[i]);
+            else
+                format_text(code, sizeof(code), "mov dr1, %s", registers[i]);
+            guest_rows("dr", &what, 1);
+        }
+}
+
 static const struct guest_row dr_more_rows[] = {
     {.name = "mov dr7, r12 exiting",
      .code = "mov dr7, r12",
@@ -840,11 +940,14 @@ void rows_exits(void)
 {
     guest_rows("exit", instruction_rows, ARRAY_SIZE(instruction_rows));
     guest_rows("msr", msr_rows, ARRAY_SIZE(msr_rows));
+    msr_edge_rows();
     guest_rows("port", port_rows, ARRAY_SIZE(port_rows));
+    port_edge_rows();
     guest_rows("cr", cr_rows, ARRAY_SIZE(cr_rows));
     cr_register_rows();
     cr_bit_rows();
     dr_rows();
+    dr_register_rows();
     guest_rows("dr", dr_more_rows, ARRAY_SIZE(dr_more_rows));
     table_rows();
     guest_rows("table", table_more_rows, ARRAY_SIZE(table_more_rows));

@@ -27,29 +27,45 @@ static const struct {
     u32 encoding;
     u32 bit;
 } more_fields[] = {
-    {"PML_ADDRESS", 0x200e, SECONDARY_EXEC_ENABLE_PML},
-    {"GUEST_PML_INDEX", 0x0812, SECONDARY_EXEC_ENABLE_PML},
-    {"VM_FUNCTION_CONTROLS", 0x2018, SECONDARY_EXEC_ENABLE_VMFUNC},
-    {"EPTP_LIST_ADDRESS", 0x2024, SECONDARY_EXEC_ENABLE_VMFUNC},
-    {"VMREAD_BITMAP", 0x2026, SECONDARY_EXEC_SHADOW_VMCS},
-    {"VMWRITE_BITMAP", 0x2028, SECONDARY_EXEC_SHADOW_VMCS},
-    {"VE_INFORMATION_ADDRESS", 0x202a, SECONDARY_EXEC_EPT_VIOLATION_VE},
-    {"EPTP_INDEX", 0x0004, SECONDARY_EXEC_EPT_VIOLATION_VE},
     {"ENCLS_EXITING_BITMAP", 0x202e, SECONDARY_EXEC_ENCLS_EXITING},
     {"SPP_TABLE_POINTER", 0x2030, SECONDARY_EXEC_SPP},
     {"ENCLV_EXITING_BITMAP", 0x2036, SECONDARY_EXEC_ENCLV_EXITING},
 };
 
-static bool need_met(enum need need)
+/* The features of which any one makes a field exist; none: it always does. */
+static feature_set needed_features(enum need need)
 {
     switch (need) {
-    case NEED_ALWAYS: return true;
-    case NEED_PAT:
-        return feature_offered(FEATURE_SAVE_PAT) || feature_offered(FEATURE_ENTRY_LOAD_PAT);
-    case NEED_EFER:
-        return feature_offered(FEATURE_SAVE_EFER) || feature_offered(FEATURE_ENTRY_LOAD_EFER);
-    default: return feature_offered((enum feature)need);
+    case NEED_ALWAYS: return 0;
+    case NEED_PAT: return FEATURE_BIT(FEATURE_SAVE_PAT) | FEATURE_BIT(FEATURE_ENTRY_LOAD_PAT);
+    case NEED_EFER: return FEATURE_BIT(FEATURE_SAVE_EFER) | FEATURE_BIT(FEATURE_ENTRY_LOAD_EFER);
+    default: return FEATURE_BIT((u32)need);
     }
+}
+
+static bool any_offered(feature_set needed)
+{
+    for (u32 i = 0; i < FEATURE_COUNT; i++)
+        if (needed >> i & 1 && feature_offered(i))
+            return true;
+    return !needed;
+}
+
+/* The first of them, by which a row that needs it is known. */
+static const char *first_name(feature_set needed)
+{
+    for (u32 i = 0; i < FEATURE_COUNT; i++)
+        if (needed >> i & 1)
+            return feature_names[i];
+    return NULL;
+}
+
+bool field_at(u32 number, u32 *encoding)
+{
+    if (number >= ARRAY_SIZE(fields))
+        return false;
+    *encoding = any_offered(needed_features(fields[number].need)) ? fields[number].encoding : 0;
+    return true;
 }
 
 static void say_access(const char *what, const char *code, u64 encoding, u64 value)
@@ -92,12 +108,14 @@ static void say_read_back(u32 encoding)
     }
 }
 
-static void field_row(const char *name, u32 encoding, bool offered)
+static void field_row(const char *name, u32 encoding, bool offered, const char *needs,
+                      feature_set features)
 {
     bool wanted = row(STATE_VMCS, "fields.%s", name);
 
+    row_uses(features);
     if (wanted && !offered) {
-        row_skip("a feature that has this field");
+        row_skip(needs);
     } else if (wanted && !can_write(encoding)) {
         say_access("write", "vmwrite", encoding, 1);
         row_end();
@@ -105,10 +123,11 @@ static void field_row(const char *name, u32 encoding, bool offered)
         say_read_back(encoding);
         row_end();
     }
-    if (!row(STATE_VMCS, "fields-absent.%s", name))
+    if (!needs || !row(STATE_VMCS, "fields-absent.%s", name))
         return;
+    row_uses(features);
     if (offered) {
-        row_skip("a processor without this field");
+        row_skip_with(needs);
         return;
     }
     say_access("read", "vmread", encoding, 0);
@@ -186,11 +205,19 @@ static void enumeration_row(void)
 
 void rows_fields(void)
 {
-    for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
-        field_row(fields[i].name, fields[i].encoding, need_met(fields[i].need));
-    for (u32 i = 0; i < ARRAY_SIZE(more_fields); i++)
-        field_row(more_fields[i].name, more_fields[i].encoding,
-                  proc2_caps.may & more_fields[i].bit);
+    for (u32 i = 0; i < ARRAY_SIZE(fields); i++) {
+        feature_set needed = needed_features(fields[i].need);
+
+        field_row(fields[i].name, fields[i].encoding, any_offered(needed), first_name(needed),
+                  needed);
+    }
+    for (u32 i = 0; i < ARRAY_SIZE(more_fields); i++) {
+        u32 bit = more_fields[i].bit;
+
+        field_row(more_fields[i].name, more_fields[i].encoding, proc2_caps.may & bit,
+                  feature_name(SECONDARY_VM_EXEC_CONTROL, (u32)__builtin_ctz(bit)),
+                  features_of(SECONDARY_VM_EXEC_CONTROL, bit));
+    }
     unknown_rows();
     reserved_rows();
     enumeration_row();

@@ -35,7 +35,7 @@ static void finish(void)
 
 static void access_rows(enum guest_mode mode, u32 segment)
 {
-    for (u32 bit = 0; bit < 20; bit++) {
+    for (u32 bit = 0; bit < 32; bit++) {
         if (!start(mode, segment, "access flip", BIT(bit)))
             continue;
         vm_write(field_of(segment, ACCESS), vm_read(field_of(segment, ACCESS)) ^ BIT(bit));

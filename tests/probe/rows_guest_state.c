@@ -56,10 +56,17 @@ static void register_rows(void)
         flip_rows(modes[i], "rflags", GUEST_RFLAGS,
                   0x1fffffffffull & ~(u64)RFLAGS_TF & ~(modes[i] == GUEST_V86 ? 0x3000ull : 0));
     }
-    flip_rows(GUEST_64, "cr3", GUEST_CR3,
-              BIT64(0) | BIT64(3) | BIT64(4) | BIT64(11) | 0xfff0000000000000);
+    flip_rows(GUEST_64, "cr3", GUEST_CR3, 0xfff | ~0ull << physical_bits);
     flip_rows(GUEST_64, "dr7", GUEST_DR7, 0xffff00000000fc00 | BIT64(32) | BIT64(33));
     flip_rows(GUEST_64, "debugctl", GUEST_IA32_DEBUGCTL, ~(u64)0xc3);
+    flip_rows(GUEST_64, "rip", GUEST_RIP, ~0ull << 47);
+    flip_rows(GUEST_PAE, "rip", GUEST_RIP, ~0ull << 32);
+    flip_rows(GUEST_64, "gdtr limit", GUEST_GDTR_LIMIT, 0xffff0000);
+    flip_rows(GUEST_64, "idtr limit", GUEST_IDTR_LIMIT, 0xffff0000);
+    flip_rows(GUEST_64, "link pointer", VMCS_LINK_POINTER, ~0ull);
+    flip_rows(GUEST_64, "blocking", GUEST_INTERRUPTIBILITY_INFO, 0xffffffff);
+    flip_rows(GUEST_64, "activity", GUEST_ACTIVITY_STATE, 0xfffffff8);
+    flip_rows(GUEST_64, "pending debug", GUEST_PENDING_DBG_EXCEPTIONS, ~0ull);
 }
 
 static void canonical_rows(void)
@@ -192,6 +199,31 @@ static const struct guest_row msr_rows[] = {
     {.name = "link pointer misaligned", .code = "nop", .edits = {SET(VMCS_LINK_POINTER, 0x10)}},
     {.name = "link pointer beyond", .code = "nop", .edits = {SET(VMCS_LINK_POINTER, BIT64(55))}},
 };
+
+/* Each bit of an MSR that the entry loads, the other way. */
+static void msr_bit_rows(const char *name, u32 field, u64 normal, u32 control)
+{
+    char text[64];
+
+    for (u32 bit = 0; bit < 64; bit++) {
+        struct guest_row what = {
+            .name = text,
+            .code = "nop",
+            .flags = PLAIN_ONLY,
+            .edits = {ENTRY(control), SET(field, normal ^ BIT64(bit))},
+        };
+
+        format_text(text, sizeof(text), "%s flip %u", name, bit);
+        guest_rows("guest", &what, 1);
+    }
+}
+
+static void msr_bits_rows(void)
+{
+    msr_bit_rows("pat", GUEST_IA32_PAT, 0x0007040600070406, VM_ENTRY_LOAD_IA32_PAT);
+    msr_bit_rows("efer", GUEST_IA32_EFER, LONG_EFER, VM_ENTRY_LOAD_IA32_EFER);
+    msr_bit_rows("perf global", GUEST_IA32_PERF_GLOBAL_CTRL, 0, VM_ENTRY_LOAD_PERF_GLOBAL_CTRL);
+}
 
 static void link_pointer_rows(void)
 {
@@ -365,7 +397,7 @@ static void pdpte_rows(void)
 {
     char name[32];
 
-    for (u32 index = 0; index < 4; index += 3)
+    for (u32 index = 0; index < 4; index++)
         for (u32 i = 0; i < ARRAY_SIZE(pdpte_bits); i++) {
             format_text(name, sizeof(name), "%lx", pdpte_bits[i]);
             pdpte_row("memory", index, 0, true, pdpte_bits[i], name);
@@ -410,6 +442,7 @@ void rows_guest_state(void)
     register_rows();
     canonical_rows();
     guest_rows("guest", msr_rows, ARRAY_SIZE(msr_rows));
+    msr_bits_rows();
     link_pointer_rows();
     guest_rows("guest", state_rows, ARRAY_SIZE(state_rows));
     pdpte_rows();

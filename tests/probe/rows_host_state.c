@@ -107,6 +107,24 @@ static const struct guest_row msr_state_rows[] = {
      .edits = {EXIT(VM_EXIT_LOAD_PERF_GLOBAL_CTRL), SET(HOST_IA32_PERF_GLOBAL_CTRL, BIT64(63))}},
 };
 
+/* Each bit of an MSR that the exit loads, the other way. */
+static void msr_bit_rows(const char *name, u32 field, u64 normal, u32 control)
+{
+    char text[64];
+
+    for (u32 bit = 0; bit < 64; bit++) {
+        struct guest_row what = {
+            .name = text,
+            .code = "nop",
+            .flags = PLAIN_ONLY,
+            .edits = {EXIT(control), SET(field, normal ^ BIT64(bit))},
+        };
+
+        format_text(text, sizeof(text), "%s flip %u", name, bit);
+        guest_rows("host", &what, 1);
+    }
+}
+
 /* What an exit loads into the host, read back afterwards. */
 static void host_loaded_rows(void)
 {
@@ -188,8 +206,7 @@ void rows_host_state(void)
     host_bit_rows("cr0", HOST_CR0, standard_cr0, ~(u64)CR0_PG & 0xffffffff1fffffff);
     host_bit_rows("cr0", HOST_CR0, standard_cr0, CR0_PG);
     host_bit_rows("cr4", HOST_CR4, standard_cr4, ~(CR4_SMEP | CR4_SMAP | CR4_LA57));
-    host_bit_rows("cr3", HOST_CR3, probe_cr3, BIT64(52) | BIT64(63) | BIT64(57));
-    host_row("cr3 beyond", HOST_CR3, probe_cr3 | BIT64(physical_bits));
+    host_bit_rows("cr3", HOST_CR3, probe_cr3, ~0ull << physical_bits);
     host_selector_rows();
     host_canonical_rows();
     for (u32 i = 0; i < ARRAY_SIZE(msr_state_rows); i++) {
@@ -198,5 +215,8 @@ void rows_host_state(void)
         what.flags |= PLAIN_ONLY;
         guest_rows("host", &what, 1);
     }
+    msr_bit_rows("pat", HOST_IA32_PAT, GOOD_PAT, VM_EXIT_LOAD_IA32_PAT);
+    msr_bit_rows("efer", HOST_IA32_EFER, GOOD_EFER, VM_EXIT_LOAD_IA32_EFER);
+    msr_bit_rows("perf global", HOST_IA32_PERF_GLOBAL_CTRL, 0, VM_EXIT_LOAD_PERF_GLOBAL_CTRL);
     host_loaded_rows();
 }

@@ -335,11 +335,6 @@ static void pointer_row(const char *code, enum vmx_state state, const struct poi
 
     if (!row(state, "pointer.%s.%s%s", code, pointer->name, states[state]))
         return;
-    if (pointer->change & BIT(31) && proc2_caps.may & SECONDARY_EXEC_SHADOW_VMCS &&
-        !text_equal(code, "vmxon")) {
-        row_skip("a processor without VMCS shadowing");
-        return;
-    }
     *(u32 *)arena_page(pointer->page) ^= pointer->change;
     *(u64 *)arena_page(PAGE_SCRATCH) = arena_address(pointer->page) + pointer->add;
     exec.gpr[RCX] = arena_address(PAGE_SCRATCH);
@@ -671,6 +666,10 @@ static void invalidation_row(const char *code, enum feature needs, const struct 
     if (!row(state, "%s.%s%s", code, what->name, state == STATE_ROOT ? ".no-current" : "") ||
         !row_needs(needs))
         return;
+    if (needs == FEATURE_VPID && what->type == INVVPID_INDIVIDUAL_ADDRESS)
+        row_uses(FEATURE_BIT(FEATURE_INVVPID_ADDRESS));
+    if (needs == FEATURE_VPID && what->type == INVVPID_SINGLE_RETAINING_GLOBALS)
+        row_uses(FEATURE_BIT(FEATURE_INVVPID_RETAIN_GLOBALS));
     memcpy(arena_page(PAGE_SCRATCH), operand, sizeof(operand));
     exec.gpr[RAX] = what->type;
     exec.gpr[RCX] = arena_address(PAGE_SCRATCH);

@@ -296,7 +296,9 @@ static void write_row(const char *name, u32 msr, u64 value)
 
     if (!row(STATE_OFF, "machine-msr.write %x %s", msr, name))
         return;
-    before = read_msr(msr);
+    exec.gpr[RCX] = msr;
+    exec_code("rdmsr");
+    before = exec.gpr[RDX] << 32 | (u32)exec.gpr[RAX];
     try_msr_write(msr, value);
     written = exec.end == EXEC_RETURNED;
     say(" now ");
@@ -493,7 +495,8 @@ static void user_rows(void)
         }
 }
 
-void rows_machine(void)
+/* The rows of a machine that need no VMX. */
+static void plain_rows(void)
 {
     static const char *const codes[] = {"invd",         "wbinvd",  "getsec", "rsm",
                                         "mov ss cpuid", "monitor", "invlpg", "ud2",
@@ -501,14 +504,41 @@ void rows_machine(void)
 
     cpuid_rows();
     cr_rows();
-    vmx_cr_rows();
     lmsw_rows();
     read_rows();
-    capability_rows();
     write_rows();
     xsetbv_rows();
     for (u32 i = 0; i < ARRAY_SIZE(codes); i++)
         instruction_row(codes[i]);
+}
+
+/* Every MSR and instruction of VMX, where there is none. */
+void rows_no_vmx(void)
+{
+    static const char *const codes[] = {"vmxon",   "vmxoff",   "vmclear",  "vmptrld",
+                                        "vmptrst", "vmlaunch", "vmresume", "vmread",
+                                        "vmwrite", "invept",   "invvpid"};
+
+    plain_rows();
+    for (u32 msr = MSR_IA32_VMX_BASIC; msr <= MSR_IA32_VMX_EXIT_CTLS2; msr++) {
+        if (row(STATE_OFF, "no-vmx.read %x", msr)) {
+            say_msr_read(msr);
+            row_end();
+        }
+        if (row(STATE_OFF, "no-vmx.write %x", msr)) {
+            try_msr_write(msr, 0);
+            row_end();
+        }
+    }
+    for (u32 i = 0; i < ARRAY_SIZE(codes); i++)
+        instruction_row(codes[i]);
+}
+
+void rows_machine(void)
+{
+    plain_rows();
+    vmx_cr_rows();
+    capability_rows();
     debug_rows();
     sti_rows();
     nmi_row();

@@ -78,6 +78,21 @@ static void entry_rows(void)
         }
 }
 
+/* Each reserved bit of an entry. */
+static void reserved_rows(void)
+{
+    char name[64];
+
+    for (u32 bit = 0; bit < 32; bit++) {
+        format_text(name, sizeof(name), "reserved bit %u", bit);
+        if (!start(name))
+            continue;
+        ENTRY_AREA[0] = (struct vmx_msr_entry){MSR_IA32_STAR, BIT(bit), 0};
+        vm_write(VM_ENTRY_MSR_LOAD_COUNT, 1);
+        finish();
+    }
+}
+
 static void seen_rows(void)
 {
     if (start("entry load seen by the guest")) {
@@ -195,5 +210,6 @@ static void seen_rows(void)
 void rows_msr_lists(void)
 {
     entry_rows();
+    reserved_rows();
     seen_rows();
 }

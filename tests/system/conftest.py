@@ -1,4 +1,4 @@
-"""Machines for the system tests: Debian's Linux as L1, under Plastron or, with --bare, without it."""
+"""Machines for the system tests: Linux or Xen as L1, under Plastron or, with --bare, without it."""
 import os
 import re
 import sys
@@ -12,7 +12,7 @@ TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tools"))
 
 from emu import EMULATORS, EmulatorError, Machine, choose_emulator  # noqa: E402
-from mkboot import CMDLINE, make_boot  # noqa: E402
+import mkboot  # noqa: E402
 
 LOGS = TOP / "build" / "system"
 BANNER = r"Plastron \d+\.\d+\.\d+: (\d+) cores?\b[^\r\n]*"
@@ -54,21 +54,24 @@ def pytest_unconfigure(config: Any) -> None:
 class L1:
     """A running machine with L1's shell."""
 
-    def __init__(self, machine: Machine, plastron: bool, refusal: str | None) -> None:
+    def __init__(self, machine: Machine, plastrons: list[str | None], slow: int) -> None:
+        """`plastrons`: for each one, the outer one first, why it refuses to start, or None."""
         self.machine = machine
         self.cpus = machine.cpus
-        self.plastron = plastron
-        self.refusal = refusal
+        self.plastrons = plastrons
+        self.slow = slow
 
     def await_boot(self) -> None:
-        """Waits for what Plastron says, then for L1's shell."""
-        seconds = BOOT_SECONDS[self.cpus] if self.machine.emulator == "bochs" else 120
-        if self.plastron and self.refusal:
-            reason = self.machine.expect(REFUSED, seconds).group(1)
-            assert re.search(self.refusal, reason), f"refused because of: {reason}"
-        elif self.plastron:
-            assert int(self.machine.expect(BANNER, seconds).group(1)) == self.cpus
-            self.firmware_part = self.machine.before
+        """Waits for what each Plastron says, then for L1's shell."""
+        seconds = self.slow * (BOOT_SECONDS[self.cpus] if self.machine.emulator == "bochs" else 120)
+        self.firmware_part = ""
+        for refusal in self.plastrons:
+            if refusal:
+                reason = self.machine.expect(REFUSED, seconds).group(1)
+                assert re.search(refusal, reason), f"refused because of: {reason}"
+            else:
+                assert int(self.machine.expect(BANNER, seconds).group(1)) == self.cpus
+                self.firmware_part += self.machine.before
         self.cpus_online = int(self.machine.expect(r"L1: Linux \S+, (\d+) CPUs", seconds).group(1))
         self.has_kvm = "loaded" in self.machine.expect(
             r"L1: (kvm-intel loaded|no KVM)", seconds
@@ -103,22 +106,37 @@ class L1:
 Boot = Callable[..., L1]
 
 
+def _l1_of(wanted: dict[str, Any], cpus: int) -> mkboot.L1:
+    """The L1 that is wanted: Linux, or Xen with a Linux as its dom0."""
+    append = wanted.pop("append", "") + (" idle=halt" if cpus > 2 else "")
+    if wanted.pop("xen", False):
+        return mkboot.xen(f"{mkboot.DOM0_CMDLINE} {append}".strip())
+    return mkboot.linux(
+        wanted.pop("debian", "12"),
+        f"{mkboot.CMDLINE} {append}".strip(),
+        wanted.pop("qemu", False),
+    )
+
+
 def _start(config: Any, directory: Path, name: str, **wanted: Any) -> L1:
     cpus = wanted.pop("cpus", 1)
-    append = wanted.pop("append", "") + (" idle=halt" if cpus > 2 else "")
-    refusal = wanted.pop("refusal", None)
     bare = config.getoption("--bare")
     plastron = wanted.pop("plastron", Path(config.getoption("--plastron")))
-    silent = wanted.pop("silent", False)
+    inner_conf = wanted.pop("inner_conf", None)
+    plastrons = [wanted.pop("refusal", None)]
+    if inner_conf is not None:
+        plastrons.append(wanted.pop("inner_refusal", None))
+    if wanted.pop("silent", False) or bare:
+        plastrons = []
+    slow = wanted.pop("slow", 1)
     image = directory / "disk.img"
     LOGS.mkdir(parents=True, exist_ok=True)
-    make_boot(
+    mkboot.make_boot(
         image,
+        _l1_of(wanted, cpus),
         plastron=None if bare else plastron,
         conf=wanted.pop("conf", ""),
-        debian=wanted.pop("debian", 12),
-        qemu=wanted.pop("qemu", False),
-        cmdline=f"{CMDLINE} {append}".strip(),
+        inner_conf=inner_conf,
     )
     machine = Machine(
         image,
@@ -130,7 +148,7 @@ def _start(config: Any, directory: Path, name: str, **wanted: Any) -> L1:
     try:
         machine.start()
         image.unlink()
-        l1 = L1(machine, not bare and not silent, refusal)
+        l1 = L1(machine, plastrons, slow)
         l1.await_boot()
     except BaseException:
         machine.close()

@@ -101,7 +101,16 @@ class TestOneCore:
 
 class TestDebian13:
     def test_debian_13(self, boot: Boot) -> None:
-        l1 = boot(cpus=2, debian=13)
+        l1 = boot(cpus=2, debian="13")
         assert l1.run("uname -r").strip().split("\n")[-1].startswith("6.12")
+        l1.kvmguest(*KVM_MODES)
+        l1.poweroff()
+
+
+class TestDebianSid:
+    def test_debian_unstable(self, boot: Boot) -> None:
+        l1 = boot(cpus=2, debian="sid")
+        release = l1.run("uname -r").strip().split("\n")[-1]
+        assert tuple(map(int, release.split(".")[:2])) > (6, 12), release
         l1.kvmguest(*KVM_MODES)
         l1.poweroff()

@@ -6,7 +6,7 @@ import pytest
 
 from conftest import KVM_MODES, LOGS, REFUSED, TOP, Boot, L1
 from emu import Machine
-from mkboot import make_boot
+from mkboot import linux, make_boot
 
 PANIC_BUILD = TOP / "build" / "panic" / "plastron.efi"
 
@@ -42,16 +42,34 @@ class TestConfiguration:
 
 
 class TestNextImage:
-    def test_missing(self, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-        """One line says so, and the firmware goes on: its own boot manager comes up."""
+    """One line says what is wrong with it, and the firmware goes on: its boot manager comes up."""
+
+    def refusals(
+        self, request: pytest.FixtureRequest, tmp_path: Path, conf: str, inner_conf: str | None = None
+    ) -> str:
         image = tmp_path / "disk.img"
-        make_boot(image, plastron=Path(request.config.getoption("--plastron")),
-                  conf="next=\\EFI\\nothing\\here.efi\n")
+        plastron = Path(request.config.getoption("--plastron"))
+        make_boot(image, linux(), plastron, conf, inner_conf)
         with Machine(image, cpus=1, emulator=request.config.getoption("--emulator"),
-                     log_path=LOGS / "test_missing.log") as machine:
-            reason = machine.expect(REFUSED, 60).group(1)
-            assert "here.efi" in reason
-            machine.expect("BdsDxe|Shell|UEFI", 60)
+                     log_path=LOGS / f"{request.node.name}.log") as machine:
+            reason: str = machine.expect(REFUSED, 60).group(1)
+            machine.expect("BdsDxe: (failed|loading|starting)|Shell|UEFI", 60)
+        return reason
+
+    def test_missing(self, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+        reason = self.refusals(request, tmp_path, "next=\\EFI\\nothing\\here.efi\n")
+        assert "here.efi" in reason
+
+    def test_plastron_itself(self, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+        reason = self.refusals(request, tmp_path, "next=\\EFI\\BOOT\\BOOTX64.EFI\n")
+        assert "BOOTX64.EFI is Plastron itself" in reason
+
+    def test_loop_of_two(self, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+        """The inner one, whose configuration is another one, would start the outer one again."""
+        reason = self.refusals(
+            request, tmp_path, "", inner_conf="next=\\EFI\\BOOT\\BOOTX64.EFI\n"
+        )
+        assert "BOOTX64.EFI is Plastron itself" in reason
 
 
 class TestHiddenMemory:

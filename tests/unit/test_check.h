@@ -56,6 +56,7 @@ static const struct vmx_caps skylake = {
     .vmcs_enum = 0x54,
     .proc2 = 0x02577fff00000000,
     .ept_vpid = 0x00000f0106734141,
+    .vmfunc = 1,
     .true_pin = 0x000000ff00000016,
     .true_proc = 0xfff9fffe04006172,
     .true_exit = 0x407fffff00036dfb,

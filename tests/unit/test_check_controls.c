@@ -18,6 +18,8 @@ static s32 outcome(const struct vmcs12 *v, const struct vmx_caps *caps)
 #define VID           VOR(PROC2, SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
 #define POSTED        VOR(PIN, PIN_BASED_POSTED_INTR)
 #define ACK           VOR(EXIT, VM_EXIT_ACK_INTR_ON_EXIT)
+#define SHADOWING     VOR(PROC2, SECONDARY_EXEC_SHADOW_VMCS)
+#define FUNCTIONS     VOR(PROC2, SECONDARY_EXEC_ENABLE_VMFUNC)
 #define SECONDARY_OFF VCLR(PROC, CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
 
 /* A page address behind a control: rows for each way it can be. */
@@ -75,6 +77,16 @@ static const struct row rows[] = {
     PAGE_ROWS(io_bitmap_a, OK, VOR(PROC, IO)),
     PAGE_ROWS(io_bitmap_b, OK, VOR(PROC, IO)),
     PAGE_ROWS(msr_bitmap, OK, VOR(PROC, MSRS)),
+    PAGE_ROWS(vmread_bitmap, OK, SHADOWING),
+    PAGE_ROWS(vmwrite_bitmap, OK, SHADOWING),
+    {"VMREAD and VMWRITE bitmaps unused",
+     BASE_64,
+     OK,
+     {V(vmread_bitmap, ~0ull), V(vmwrite_bitmap, 1)}},
+    {"VMREAD bitmap, secondary controls off",
+     BASE_64_RESTRICTED,
+     OK,
+     {V(vmread_bitmap, 1), SHADOWING, SECONDARY_OFF}},
     {"I/O bitmaps unused", BASE_64, OK, {V(io_bitmap_a, 1), V(io_bitmap_b, ~0ull), VCLR(PROC, IO)}},
     {"MSR bitmap unused", BASE_64, OK, {V(msr_bitmap, ~0ull), VCLR(PROC, MSRS)}},
     /* NMIs */
@@ -171,9 +183,10 @@ static const struct row rows[] = {
      BASE_64,
      OK,
      {V(ept_pointer, 0x4026), COR(ept_vpid, EPT_CAP_5_LEVEL)}},
+    {"EPTP walk of 4, 5 offered", BASE_64, OK, {COR(ept_vpid, EPT_CAP_5_LEVEL)}},
     {"EPTP walk of 6", BASE_64, BAD, {V(ept_pointer, 0x402e), COR(ept_vpid, EPT_CAP_5_LEVEL)}},
-    {"EPTP A/D", BASE_64, BAD, {VOR(ept_pointer, EPTP_AD)}},
-    {"EPTP A/D offered", BASE_64, OK, {VOR(ept_pointer, EPTP_AD), COR(ept_vpid, EPT_CAP_AD)}},
+    {"EPTP A/D", BASE_64, OK, {VOR(ept_pointer, EPTP_AD)}},
+    {"EPTP A/D not offered", BASE_64, BAD, {VOR(ept_pointer, EPTP_AD), CCLR(ept_vpid, EPT_CAP_AD)}},
     {"EPTP bit 7", BASE_64, BAD, {VOR(ept_pointer, BIT64(7))}},
     {"EPTP bit 7 offered", BASE_64, OK, {VOR(ept_pointer, BIT64(7)), COR(ept_vpid, BIT64(23))}},
     {"EPTP bit 8", BASE_64, BAD, {VOR(ept_pointer, BIT64(8))}},
@@ -187,6 +200,39 @@ static const struct row rows[] = {
      BASE_64,
      OK,
      {VCLR(PROC2, SECONDARY_EXEC_ENABLE_EPT), SECONDARY_OFF}},
+    {"mode-based execute", BASE_64, OK, {VOR(PROC2, SECONDARY_EXEC_MODE_BASED_EPT_EXEC)}},
+    {"mode-based execute without EPT",
+     BASE_PAE_NO_EPT,
+     BAD,
+     {VOR(PROC2, SECONDARY_EXEC_MODE_BASED_EPT_EXEC)}},
+    /* page-modification logging */
+    PAGE_ROWS(pml_address, OK, VOR(PROC2, SECONDARY_EXEC_ENABLE_PML)),
+    {"PML unused", BASE_64, OK, {V(pml_address, ~0ull)}},
+    {"PML without EPT", BASE_PAE_NO_EPT, BAD, {VOR(PROC2, SECONDARY_EXEC_ENABLE_PML)}},
+    {"PML not offered",
+     BASE_64,
+     BAD,
+     {VOR(PROC2, SECONDARY_EXEC_ENABLE_PML), CCLR(proc2, (u64)SECONDARY_EXEC_ENABLE_PML << 32)}},
+    /* virtualization exceptions */
+    PAGE_ROWS(ve_information_address, OK, VOR(PROC2, SECONDARY_EXEC_EPT_VIOLATION_VE)),
+    {"#VE information unused", BASE_64, OK, {V(ve_information_address, ~0ull)}},
+    {"#VE without EPT", BASE_PAE_NO_EPT, OK, {VOR(PROC2, SECONDARY_EXEC_EPT_VIOLATION_VE)}},
+    /* VM functions */
+    {"VM functions", BASE_64, OK, {FUNCTIONS}},
+    {"EPTP switching without EPT", BASE_PAE_NO_EPT, BAD, {FUNCTIONS, V(vm_function_control, 1)}},
+    {"no function without EPT", BASE_PAE_NO_EPT, OK, {FUNCTIONS}},
+    {"VM function 1", BASE_64, BAD, {FUNCTIONS, V(vm_function_control, 2)}},
+    {"VM function 63", BASE_64, BAD, {FUNCTIONS, V(vm_function_control, BIT64(63))}},
+    {"VM functions unused",
+     BASE_64,
+     OK,
+     {V(vm_function_control, ~0ull), V(eptp_list_address, ~0ull)}},
+    {"EPTP switching not offered",
+     BASE_64,
+     BAD,
+     {FUNCTIONS, V(vm_function_control, 1), CCLR(vmfunc, 1)}},
+    {"EPTP list unused", BASE_64, OK, {FUNCTIONS, V(eptp_list_address, ~0ull)}},
+    PAGE_ROWS(eptp_list_address, OK, FUNCTIONS, V(vm_function_control, 1)),
     /* other secondary controls */
     {"reserved secondary control not activated", BASE_64, OK, {V(PROC2, ~0u), SECONDARY_OFF}},
     {"TSC scaling", BASE_64, OK, {VOR(PROC2, SECONDARY_EXEC_TSC_SCALING)}},

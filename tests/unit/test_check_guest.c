@@ -22,6 +22,7 @@ static s32 outcome(const struct vmcs12 *v, const struct vmx_caps *caps)
 #define SEL(name, x)         V(guest_##name##_selector, x)
 #define BASE(name, x)        V(guest_##name##_base, x)
 #define LIMIT(name, x)       V(guest_##name##_limit, x)
+#define SHADOWING            VOR(secondary_vm_exec_control, SECONDARY_EXEC_SHADOW_VMCS)
 #define TF                   VOR(guest_rflags, RFLAGS_TF)
 #define INJECT(type, vector) V(INFO, EVENT(type, vector))
 
@@ -605,6 +606,30 @@ static const struct row state_rows[] = {
      LINK,
      {V(vmcs_link_pointer, TEST_LINK), M(TEST_LINK, VMCS12_REVISION | BIT(31))}},
     {"link to hidden memory", BASE_64, LINK, {V(vmcs_link_pointer, 0xd000)}},
+    {"shadowing, link to a shadow VMCS",
+     BASE_64,
+     OK,
+     {SHADOWING, V(vmcs_link_pointer, TEST_LINK), M(TEST_LINK, VMCS12_REVISION | BIT(31))}},
+    {"shadowing, link to an ordinary VMCS",
+     BASE_64,
+     LINK,
+     {SHADOWING, V(vmcs_link_pointer, TEST_LINK)}},
+    {"shadowing, link to another revision",
+     BASE_64,
+     LINK,
+     {SHADOWING, V(vmcs_link_pointer, TEST_LINK), M(TEST_LINK, (VMCS12_REVISION + 1) | BIT(31))}},
+    {"shadowing, link to the current VMCS",
+     BASE_64,
+     LINK,
+     {SHADOWING, V(vmcs_link_pointer, TEST_CURRENT_VMCS),
+      M(TEST_CURRENT_VMCS, VMCS12_REVISION | BIT(31))}},
+    {"shadowing, link to hidden memory", BASE_64, LINK, {SHADOWING, V(vmcs_link_pointer, 0xd000)}},
+    {"shadowing, no link", BASE_64, OK, {SHADOWING}},
+    {"shadowing off with the secondary controls, link to a shadow VMCS",
+     BASE_64_RESTRICTED,
+     LINK,
+     {SHADOWING, VCLR(cpu_based_vm_exec_control, CPU_BASED_ACTIVATE_SECONDARY_CONTROLS),
+      V(vmcs_link_pointer, TEST_LINK), M(TEST_LINK, VMCS12_REVISION | BIT(31))}},
     {"link and a register", BASE_64, BAD, {V(vmcs_link_pointer, 1), V(guest_rflags, 0)}},
     {"link and PDPTE", BASE_PAE, LINK, {V(vmcs_link_pointer, 1), V(guest_pdptr0, 3)}},
     /* PDPTEs */

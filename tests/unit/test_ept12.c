@@ -13,12 +13,15 @@
 #define TABLE(level, levels) (ROOT + ((levels) - (level)) * PAGE_SIZE)
 #define EPTP4                (ROOT | 3 << 3 | MT_WB)
 #define EPTP5                (ROOT | 4 << 3 | MT_WB)
+#define LOG                  0x20000ull
 #define NGPA                 0x123456789abcull
 #define PAGE_GPA             0x2340000000ull /* aligned to 1 GiB */
 
 static struct ept12_caps caps;
 static u64 ngpa;
+static struct ept12_log log;
 static u32 levels;
+static u64 role; /* 0 or EPT12_MODE_BASED */
 
 static int setup(void **state)
 {
@@ -28,6 +31,8 @@ static int setup(void **state)
         .physical_bits = 40, .execute_only = true, .has_1g = true, .has_2m = true};
     ngpa = NGPA;
     levels = 4;
+    role = 0;
+    log = (struct ept12_log){0};
     return 0;
 }
 
@@ -36,13 +41,15 @@ static u64 slot(u32 level)
     return TABLE(level, levels) + (ngpa >> (12 + 9 * (level - 1)) & 0x1ff) * 8;
 }
 
-static u64 eptp(void) { return levels == 5 ? EPTP5 : EPTP4; }
+static u64 eptp(void) { return (levels == 5 ? EPTP5 : EPTP4) | role; }
+
+static u64 all_rights(void) { return EPT_RWX | (role ? EPT_EXEC_USER : 0); }
 
 /* Tables that lead to a page of this level; its entry is the caller's. */
 static void build(u32 page_level, u64 entry)
 {
     for (u32 level = levels; level > page_level; level--)
-        fake_put64(slot(level), TABLE(level - 1, levels) | EPT_RWX);
+        fake_put64(slot(level), TABLE(level - 1, levels) | all_rights());
     fake_put64(slot(page_level), entry);
 }
 
@@ -87,16 +94,16 @@ static void addresses_beyond_the_tables_are_violations(void **state)
 /* "EPT Misconfigurations" and the formats of the entries, as a list. */
 static enum ept12_result model(u64 e, u32 level, bool *page)
 {
-    bool r = e & 1, w = e & 2, x = e & 4;
+    bool r = e & 1, w = e & 2, x = e & 4, user = role && (e & EPT_EXEC_USER);
     u32 type = e >> 3 & 7;
 
     *page = level == 1 || (level == 2 && caps.has_2m && (e >> 7 & 1)) ||
             (level == 3 && caps.has_1g && (e >> 7 & 1));
-    if (!r && !w && !x)
+    if (!r && !w && !x && !user)
         return EPT12_VIOLATION;
     if (!r && w)
         return EPT12_MISCONFIGURED;
-    if (!caps.execute_only && !r && x)
+    if (!caps.execute_only && !r && (x || user))
         return EPT12_MISCONFIGURED;
     for (u32 n = caps.physical_bits; n < 52; n++)
         if (e >> n & 1)
@@ -117,6 +124,7 @@ static void set_caps(u32 variant)
     caps.execute_only = variant & 1;
     caps.has_1g = variant & 2;
     caps.has_2m = variant & 4;
+    role = variant & 8 ? EPT12_MODE_BASED : 0;
 }
 
 /* One entry of each level, with every combination of its low 12 bits and of each other bit. */
@@ -124,7 +132,7 @@ static void every_entry_matches_the_model(void **state)
 {
     (void)state;
     for (levels = 4; levels <= 5; levels++) {
-        for (u32 i = 0; i < levels * 8 * 4096 * 3; i++) {
+        for (u32 i = 0; i < levels * 16 * 4096 * 3; i++) {
             u32 level = i % levels + 1, low = i / levels % 4096, high = i / levels / 4096 % 3;
             u64 entry = low | (high ? BIT64(12 + fake_below(52)) : 0);
             struct ept12_translation t;
@@ -150,7 +158,7 @@ static void every_entry_matches_the_model(void **state)
                 assert_int_equal(t.rights, 0);
                 continue;
             }
-            assert_int_equal(t.rights, entry & 7);
+            assert_int_equal(t.rights, entry & all_rights());
             assert_int_equal(t.gpa, entry & EPT_ADDR);
             assert_int_equal(t.memory_type, low >> 3 & 7);
             assert_int_equal(t.ignore_pat, low >> 6 & 1);
@@ -161,25 +169,50 @@ static void every_entry_matches_the_model(void **state)
 static void rights_are_the_and_of_all_levels(void **state)
 {
     (void)state;
-    for (u32 i = 0; i < 8 * 8 * 8 * 8; i++) {
-        const u64 bits[] = {i & 7, i >> 3 & 7, i >> 6 & 7, i >> 9 & 7}; /* level 1 first */
+    for (u32 i = 0; i < 16 * 16 * 16 * 16 * 2; i++) {
+        u64 bits[4]; /* level 1 first */
         enum ept12_result want = EPT12_TRANSLATED;
         struct ept12_translation t;
 
+        role = i >> 16 ? EPT12_MODE_BASED : 0;
         build(1, PAGE_GPA | MT_WB << 3);
         for (u32 level = 4; level >= 1; level--) {
-            u64 rwx = bits[level - 1];
+            u32 n = i >> 4 * (level - 1) & 15;
+            u64 entry = (n & 7) | (n & 8 ? EPT_EXEC_USER : 0);
 
-            fake_put64(slot(level), (fake_get64(slot(level)) & ~7ull) | rwx);
-            if (want == EPT12_TRANSLATED && rwx == 0)
+            bits[level - 1] = entry & all_rights();
+            fake_put64(slot(level), (fake_get64(slot(level)) & ~(EPT_RWX | EPT_EXEC_USER)) | entry);
+            if (want == EPT12_TRANSLATED && bits[level - 1] == 0)
                 want = EPT12_VIOLATION;
-            if (want == EPT12_TRANSLATED && (rwx & 3) == 2)
+            if (want == EPT12_TRANSLATED && (bits[level - 1] & 3) == 2)
                 want = EPT12_MISCONFIGURED;
         }
         assert_int_equal(ept12_walk(eptp(), ngpa, &caps, &t), want);
         assert_int_equal(t.rights,
                          want == EPT12_TRANSLATED ? bits[0] & bits[1] & bits[2] & bits[3] : 0);
     }
+}
+
+/* Suppress #VE counts in the entry that ends the walk, at each level, present or not. */
+static void the_last_entry_says_what_is_convertible(void **state)
+{
+    (void)state;
+    for (u32 end = 1; end <= 4; end++)
+        for (u32 bits = 0; bits < 16; bits++)
+            for (u32 present = 0; present < 2; present++) {
+                u64 entry = present ? PAGE_GPA | EPT_READ | EPT_LARGE : 0;
+                struct ept12_translation t;
+
+                if (present && end == 4)
+                    continue;
+                build(end, entry);
+                for (u32 level = end; level <= 4; level++)
+                    if (bits >> (level - 1) & 1)
+                        fake_put64(slot(level), fake_get64(slot(level)) | EPT_SUPPRESS_VE);
+                assert_int_equal(ept12_walk(EPTP4, ngpa, &caps, &t),
+                                 present ? EPT12_TRANSLATED : EPT12_VIOLATION);
+                assert_int_equal(t.convertible, !(bits >> (end - 1) & 1));
+            }
 }
 
 static void tables_in_hidden_memory_are_misconfigured(void **state)
@@ -263,6 +296,155 @@ static void entries_are_read_once_whatever_L1_does(void **state)
     assert_true(translated > 5000);
 }
 
+/* ---- Accessed and dirty flags ---- */
+
+static u64 flags_at(u32 level) { return fake_get64(slot(level)) & (EPT_ACCESSED | EPT_DIRTY); }
+
+/* Pages of each size, flags set before in each way, reads and writes. */
+static void flags_are_set_as_the_SDM_says(void **state)
+{
+    (void)state;
+    for (levels = 4; levels <= 5; levels++) {
+        ngpa = levels == 5 ? 0x1ab3456789abcull : NGPA;
+        for (u32 i = 0; i < 3 * 2 * 2 * 4 * 2; i++) {
+            u32 page_level = 1 + i % 3;
+            bool write = i / 3 % 2, enabled = i / 6 % 2, tables_accessed = i / 48;
+            u64 before = (u64)(i / 12 % 4) << 8;
+            u64 key = eptp() | (enabled ? EPTP_AD : 0);
+            struct ept12_translation t;
+            u32 sets = 0;
+
+            build(page_level, PAGE_GPA | EPT_RWX | before | (page_level > 1 ? EPT_LARGE : 0));
+            for (u32 level = levels; tables_accessed && level > page_level; level--)
+                fake_put64(slot(level), fake_get64(slot(level)) | EPT_ACCESSED);
+            assert_int_equal(ept12_walk(key, ngpa, &caps, &t), EPT12_TRANSLATED);
+            fake_sets = 0;
+            assert_int_equal(ept12_set_flags(key, ngpa, write, &log, &t), EPT12_TRANSLATED);
+            for (u32 level = levels; level > page_level; level--) {
+                bool accessed = enabled || tables_accessed;
+
+                assert_int_equal(flags_at(level), accessed ? EPT_ACCESSED : 0);
+                sets += enabled && !tables_accessed;
+            }
+            if (enabled) {
+                u64 want = before | EPT_ACCESSED | (write ? EPT_DIRTY : 0);
+
+                assert_int_equal(flags_at(page_level), want);
+                assert_int_equal(t.clean, !(want & EPT_DIRTY));
+                sets += want != before;
+            } else {
+                assert_int_equal(flags_at(page_level), before);
+                assert_false(t.clean);
+            }
+            assert_int_equal(fake_sets, sets); /* nothing is written that is there already */
+            assert_int_equal(ept12_set_flags(key, ngpa, write, &log, &t), EPT12_TRANSLATED);
+            assert_int_equal(fake_sets, sets);
+        }
+    }
+}
+
+static u64 changed_pa;
+
+static void change_one_entry(u64 pa)
+{
+    if (pa == changed_pa)
+        fake_put64(pa, fake_get64(pa) ^ EPT_WRITE);
+}
+
+/* L1 takes a right away between the walk and the flag: the flag is not set on the new entry. */
+static void a_changed_entry_gets_no_flag(void **state)
+{
+    (void)state;
+    for (u32 level = 1; level <= 4; level++) {
+        struct ept12_translation t;
+
+        build(1, PAGE_GPA | EPT_RWX | MT_WB << 3);
+        assert_int_equal(ept12_walk(EPTP4 | EPTP_AD, ngpa, &caps, &t), EPT12_TRANSLATED);
+        changed_pa = slot(level);
+        fake_before_set = change_one_entry;
+        assert_int_equal(ept12_set_flags(EPTP4 | EPTP_AD, ngpa, true, &log, &t), EPT12_CHANGED);
+        fake_before_set = NULL;
+        for (u32 other = 1; other <= 4; other++)
+            assert_int_equal(flags_at(other), other > level ? EPT_ACCESSED : 0);
+    }
+}
+
+/* Every index around both ends, reads and writes, clean pages and dirty ones. */
+static void what_becomes_dirty_is_logged(void **state)
+{
+    static const u16 indices[] = {0, 1, 2, 510, 511, 512, 513, 0x7fff, 0x8000, 0xffff};
+
+    (void)state;
+    for (u32 i = 0; i < ARRAY_SIZE(indices) * 3 * 2 * 3; i++) {
+        u16 index = indices[i % ARRAY_SIZE(indices)];
+        u32 n = i / ARRAY_SIZE(indices), preset = n % 3;
+        bool write = n / 3 % 2;
+        u32 page_level = 1 + n / 6;
+        /* No flags, all but the dirty one, all. */
+        u64 table = preset ? EPT_ACCESSED : 0;
+        u64 leaf = preset == 2 ? EPT_ACCESSED | EPT_DIRTY : table;
+        bool due = preset == 0 || (preset == 1 && write);
+        bool dirtied = write && preset < 2;
+        struct ept12_translation t;
+
+        build(page_level, PAGE_GPA | EPT_RWX | leaf | (page_level > 1 ? EPT_LARGE : 0));
+        for (u32 level = levels; level > page_level; level--)
+            fake_put64(slot(level), fake_get64(slot(level)) | table);
+        log = (struct ept12_log){.enabled = true, .page = LOG, .index = index};
+        for (u32 at = 0; at < 512; at++)
+            fake_put64(LOG + at * 8, 0x77);
+        assert_int_equal(ept12_walk(EPTP4 | EPTP_AD, ngpa, &caps, &t), EPT12_TRANSLATED);
+        fake_sets = 0;
+        if (due && index > 511) {
+            assert_int_equal(ept12_set_flags(EPTP4 | EPTP_AD, ngpa, write, &log, &t),
+                             EPT12_LOG_FULL);
+            assert_int_equal(fake_sets, 0);
+            assert_int_equal(log.index, index);
+            continue;
+        }
+        assert_int_equal(ept12_set_flags(EPTP4 | EPTP_AD, ngpa, write, &log, &t), EPT12_TRANSLATED);
+        assert_int_equal(flags_at(page_level),
+                         EPT_ACCESSED | (write || preset == 2 ? EPT_DIRTY : 0));
+        assert_int_equal(log.index, (u16)(index - dirtied));
+        for (u32 at = 0; at < 512; at++)
+            assert_int_equal(fake_get64(LOG + at * 8),
+                             dirtied && at == index ? ngpa & ~0xfffull : 0x77);
+    }
+}
+
+/* Without accessed and dirty flags there is no log, and with the control off neither. */
+static void nothing_else_is_logged(void **state)
+{
+    struct ept12_translation t;
+
+    (void)state;
+    build(1, PAGE_GPA | EPT_RWX | MT_WB << 3);
+    log = (struct ept12_log){.enabled = true, .page = LOG, .index = 0xffff};
+    assert_int_equal(ept12_walk(EPTP4, ngpa, &caps, &t), EPT12_TRANSLATED);
+    assert_int_equal(ept12_set_flags(EPTP4, ngpa, true, &log, &t), EPT12_TRANSLATED);
+    assert_int_equal(flags_at(1), 0);
+    log = (struct ept12_log){.page = LOG, .index = 7};
+    assert_int_equal(ept12_set_flags(EPTP4 | EPTP_AD, ngpa, true, &log, &t), EPT12_TRANSLATED);
+    assert_int_equal(flags_at(1), EPT_ACCESSED | EPT_DIRTY);
+    assert_int_equal(log.index, 7);
+    assert_int_equal(fake_get64(LOG + 7 * 8), 0);
+}
+
+/* The flag is L1's to see, a log out of its reach is not: nothing is written there. */
+static void a_hidden_log_stays_as_it_is(void **state)
+{
+    struct ept12_translation t;
+
+    (void)state;
+    build(1, PAGE_GPA | EPT_RWX | MT_WB << 3);
+    fake_phys_hide(LOG, PAGE_SIZE);
+    log = (struct ept12_log){.enabled = true, .page = LOG, .index = 511};
+    assert_int_equal(ept12_walk(EPTP4 | EPTP_AD, ngpa, &caps, &t), EPT12_TRANSLATED);
+    assert_int_equal(ept12_set_flags(EPTP4 | EPTP_AD, ngpa, true, &log, &t), EPT12_TRANSLATED);
+    assert_int_equal(log.index, 510);
+    assert_int_equal(fake_get64(LOG + 511 * 8), 0);
+}
+
 /* ---- Composition ---- */
 
 /* Every right, size, type and flag of both sides. */
@@ -271,21 +453,23 @@ static void composition_matches_the_model(void **state)
     static const u32 memory_types[] = {MT_UC, MT_WC, MT_WT, MT_WP, MT_WB};
 
     (void)state;
-    for (u32 i = 0; i < 8 * 3 * 5 * 2 * 3 * 8 * 3 * 5; i++) {
+    for (u32 i = 0; i < 16 * 3 * 5 * 2 * 2 * 3 * 8 * 3 * 5; i++) {
         u32 n = i, rights12, rights01, level12, level01, max_level, want_level;
         struct ept12_translation t = {0};
-        u64 entry01, leaf = 0, size, want, target, rights;
+        u64 entry01, leaf = 0, size, want, target, rights, allowed;
         u32 level = 0;
         bool done;
 
 #define TAKE(count)                                                                                \
     (n % (count));                                                                                 \
     n /= (count)
-        rights12 = TAKE(8);
+        rights12 = TAKE(16);
+        rights12 = (rights12 & 7) | (rights12 & 8 ? (u32)EPT_EXEC_USER : 0);
         level12 = 1 + TAKE(3);
         t.memory_type = memory_types[n % 5];
         n /= 5;
         t.ignore_pat = TAKE(2);
+        t.clean = TAKE(2);
         level01 = 1 + TAKE(3);
         rights01 = TAKE(8);
         max_level = 1 + TAKE(3);
@@ -297,7 +481,8 @@ static void composition_matches_the_model(void **state)
         target = ept12_address(&t, ngpa);
         entry01 = align_down(target, BIT64(12 + 9 * (level01 - 1))) | rights01 |
                   (u64)memory_types[n % 5] << 3 | (level01 > 1 ? EPT_LARGE : 0);
-        rights = rights12 & rights01;
+        allowed = rights01 | (rights01 & EPT_EXEC ? EPT_EXEC_USER : 0);
+        rights = rights12 & allowed & ~(t.clean ? EPT_WRITE : 0);
         done = ept_compose(&t, ngpa, entry01, level01, max_level, &leaf, &level);
         assert_int_equal(done, rights != 0);
         if (!done)
@@ -323,8 +508,14 @@ int main(void)
         cmocka_unit_test_setup(addresses_beyond_the_tables_are_violations, setup),
         cmocka_unit_test_setup(every_entry_matches_the_model, setup),
         cmocka_unit_test_setup(rights_are_the_and_of_all_levels, setup),
+        cmocka_unit_test_setup(the_last_entry_says_what_is_convertible, setup),
         cmocka_unit_test_setup(tables_in_hidden_memory_are_misconfigured, setup),
         cmocka_unit_test_setup(entries_are_read_once_whatever_L1_does, setup),
+        cmocka_unit_test_setup(flags_are_set_as_the_SDM_says, setup),
+        cmocka_unit_test_setup(a_changed_entry_gets_no_flag, setup),
+        cmocka_unit_test_setup(what_becomes_dirty_is_logged, setup),
+        cmocka_unit_test_setup(nothing_else_is_logged, setup),
+        cmocka_unit_test_setup(a_hidden_log_stays_as_it_is, setup),
         cmocka_unit_test_setup(composition_matches_the_model, setup),
     };
 

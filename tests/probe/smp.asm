@@ -1,0 +1,95 @@
+; The other core: from its SIPI in real mode to other_main(), and its way into an L2 and back.
+
+default rel
+
+extern other_main
+
+; Filled in by smp.c: struct start_block, at the end of the page that the core starts in.
+%define BLOCK       0xf00
+%define BLOCK_GDTR  (BLOCK + 0)
+%define BLOCK_FAR32 (BLOCK + 8)
+%define BLOCK_FAR64 (BLOCK + 16)
+%define BLOCK_CR0   (BLOCK + 24)
+%define BLOCK_CR3   (BLOCK + 32)
+%define BLOCK_CR4   (BLOCK + 40)
+%define BLOCK_EFER  (BLOCK + 48)
+%define BLOCK_STACK (BLOCK + 56)
+%define BLOCK_ENTRY (BLOCK + 64)
+
+section .text
+
+global start_page, start_page_end, start_page_32, start_page_64
+bits 16
+start_page:
+    cli
+    mov ax, cs
+    mov ds, ax
+    xor ebx, ebx
+    mov bx, ax
+    shl ebx, 4
+    o32 lgdt [BLOCK_GDTR]
+    mov eax, cr0
+    or al, 1
+    mov cr0, eax
+    jmp far dword [BLOCK_FAR32]
+bits 32
+start_page_32:
+    mov eax, 0x10
+    mov ds, eax
+    mov es, eax
+    mov ss, eax
+    mov eax, [ebx + BLOCK_CR4]
+    mov cr4, eax
+    mov eax, [ebx + BLOCK_CR3]
+    mov cr3, eax
+    mov ecx, 0xc0000080
+    mov eax, [ebx + BLOCK_EFER]
+    xor edx, edx
+    wrmsr
+    mov eax, [ebx + BLOCK_CR0]
+    mov cr0, eax
+    jmp far dword [ebx + BLOCK_FAR64]
+bits 64
+start_page_64:
+    mov ebx, ebx
+    mov rsp, [rbx + BLOCK_STACK]
+    mov rax, [rbx + BLOCK_ENTRY]
+    jmp rax
+start_page_end:
+
+; u8 other_launch(void): 0 after a VM exit, else CF and ZF as bits 0 and 1
+global other_launch
+other_launch:
+    push rbx
+    push rbp
+    push r12
+    push r13
+    push r14
+    push r15
+    mov [other_rsp], rsp
+    vmlaunch
+    setc al
+    setz cl
+    add cl, cl
+    or al, cl
+    jmp other_leave
+
+global other_exit_entry
+other_exit_entry:
+    mov rsp, [other_rsp]
+    xor eax, eax
+other_leave:
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop rbp
+    pop rbx
+    movzx eax, al
+    ret
+
+section .bss
+align 8
+other_rsp: resq 1
+
+section .note.GNU-stack noalloc noexec nowrite progbits

@@ -1,0 +1,146 @@
+#include "ept_violation.h"
+
+#include "check.h"
+#include "l2_exit.h"
+#include "vmcs02.h"
+#include "../hv/ept01_demand.h"
+#include "../hv/exit.h"
+#include "../hv/hidden.h"
+#include "../hv/inject.h"
+#include "../hv/l0.h"
+#include "../hv/vmcs.h"
+#include "../mm/phys.h"
+
+/* The exit qualification as EPT12 alone would have given it. SDM vol. 3, "Exit Qualification for
+   EPT Violations". */
+static u64 qualification12(u64 qualification, u64 rights)
+{
+    qualification &= ~(EPT_RWX << EPT_VIOLATION_RWX_SHIFT | EPT_VIOLATION_EXEC_USER);
+    if (!caps_offer(&l0.caps, FEATURE_EPT_ADVANCED_EXIT_INFO))
+        qualification &= ~EPT_VIOLATION_ADVANCED;
+    if (rights & EPT_EXEC_USER)
+        qualification |= EPT_VIOLATION_EXEC_USER;
+    return qualification | (rights & EPT_RWX) << EPT_VIOLATION_RWX_SHIFT;
+}
+
+/* The rights that the access needs in the entries of EPT12. */
+static u64 rights_needed(u64 key, u64 qualification)
+{
+    if ((qualification & EPT_VIOLATION_FETCH) && (qualification & EPT_VIOLATION_USER) &&
+        (key & EPT12_MODE_BASED))
+        return EPT_EXEC_USER;
+    return qualification & EPT_RWX;
+}
+
+static enum ept02_result fill(struct cpu *cpu, u64 key, u64 ngpa, u64 qualification,
+                              struct ept12_translation *walk)
+{
+    struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
+    struct ept12_log log = {
+        .enabled = vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_PML,
+        .page = vmcs12->pml_address,
+        .index = vmcs12->guest_pml_index,
+    };
+    enum ept02_result result =
+        ept02_fill(&cpu->nested.ept02, key, ngpa, rights_needed(key, qualification), &log, walk);
+
+    vmcs12->guest_pml_index = log.index;
+    return result;
+}
+
+/* SDM vol. 3, "Virtualization-Exception Information". */
+struct ve_information {
+    u32 reason;
+    u32 busy;
+    u64 qualification;
+    u64 linear_address;
+    u64 physical_address;
+    u16 eptp_index;
+} __attribute__((packed));
+
+#define VE_BUSY 0xffffffffu
+
+/* SDM vol. 3, "Convertible EPT Violations" and "Virtualization-Exception Information". */
+static bool becomes_exception(const struct vmcs12 *vmcs12, const struct ept12_translation *walk)
+{
+    u64 busy = vmcs12->ve_information_address + offsetof(struct ve_information, busy);
+
+    return (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_EPT_VIOLATION_VE) && walk->convertible &&
+           (vmread(GUEST_CR0) & CR0_PE) &&
+           !(vmread(IDT_VECTORING_INFO_FIELD) & INTR_INFO_VALID_MASK) && !phys_read32(busy);
+}
+
+static void save_ve_information(const struct vmcs12 *vmcs12, u64 qualification)
+{
+    const struct ve_information information = {
+        .reason = EXIT_REASON_EPT_VIOLATION,
+        .busy = VE_BUSY,
+        .qualification = qualification,
+        .linear_address = vmread(GUEST_LINEAR_ADDRESS),
+        .physical_address = vmread(GUEST_PHYSICAL_ADDRESS),
+        .eptp_index = vmcs12->eptp_index,
+    };
+
+    phys_write(vmcs12->ve_information_address, &information, sizeof(information));
+}
+
+/* SDM vol. 3, "Delivery of Virtualization Exceptions". */
+static void deliver_ve(struct cpu *cpu, u64 qualification)
+{
+    u32 info = INTR_INFO_VALID_MASK | INTR_TYPE_EXCEPTION | VECTOR_VE;
+
+    if (!(cpu->nested.current->vmcs12->exception_bitmap & BIT(VECTOR_VE))) {
+        inject_fault(VECTOR_VE);
+        return;
+    }
+    if (qualification & EPT_VIOLATION_NMI_UNBLOCKED)
+        info |= INTR_INFO_NMI_UNBLOCKED;
+    l2_exit_event_to_l1(cpu, info, 0);
+}
+
+/* EPT12 does not allow the access. */
+static void violation_of_ept12(struct cpu *cpu, const struct ept12_translation *walk,
+                               u64 qualification)
+{
+    const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
+
+    if (!becomes_exception(vmcs12, walk)) {
+        l2_exit_to_l1(cpu, EXIT_REASON_EPT_VIOLATION, qualification);
+        return;
+    }
+    save_ve_information(vmcs12, qualification);
+    deliver_ve(cpu, qualification);
+}
+
+void l2_ept_violation(struct cpu *cpu)
+{
+    const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
+    u64 qualification = vmread(EXIT_QUALIFICATION);
+    u64 ngpa = vmread(GUEST_PHYSICAL_ADDRESS);
+    u64 key = vmcs02_ept_key(vmcs12);
+    struct ept12_translation walk;
+
+    if (!key) {
+        exit_ept_violation(cpu);
+        return;
+    }
+    switch (fill(cpu, key, ngpa, qualification, &walk)) {
+    case EPT02_VIOLATION:
+        violation_of_ept12(cpu, &walk, qualification12(qualification, walk.rights));
+        return;
+    case EPT02_MISCONFIGURED: l2_exit_to_l1(cpu, EXIT_REASON_EPT_MISCONFIG, 0); return;
+    case EPT02_LOG_FULL:
+        l2_exit_to_l1(cpu, EXIT_REASON_PML_FULL, qualification & EPT_VIOLATION_NMI_UNBLOCKED);
+        return;
+    case EPT02_UNMAPPED:
+        if (ept01_demand(cpu, ept12_address(&walk, ngpa)))
+            break;
+        __attribute__((fallthrough));
+    case EPT02_HIDDEN:
+        hidden_step_l2(cpu, ngpa, ept12_address(&walk, ngpa), qualification & EPT_VIOLATION_WRITE);
+        break;
+    case EPT02_FILLED: break;
+    }
+    vmcs02_load_ept(cpu, vmcs12);
+    reinject_interrupted_event(qualification & EPT_VIOLATION_NMI_UNBLOCKED);
+}

@@ -1,0 +1,10 @@
+/* EPT violations of L2: what EPT02 lacks is filled in, what EPT12 forbids is L1's to know. */
+#ifndef PLASTRON_VMX_EPT_VIOLATION_H
+#define PLASTRON_VMX_EPT_VIOLATION_H
+
+#include "../hv/cpu.h"
+
+/* L2 had one; vmcs02 is current. */
+void l2_ept_violation(struct cpu *cpu);
+
+#endif
