@@ -1,4 +1,4 @@
-// Preloaded into Debian's Bochs 3.1: mends five faults of that build, and counts VM exits.
+// Preloaded into Debian's Bochs 3.1: mends six faults of that build, and counts VM exits.
 //
 // - 64-bit IDIV: long_idiv() breaks C's aliasing rule and the compiler dropped a store, so that
 //   13/10 is 365. It is replaced only if it is seen to answer wrongly.
@@ -17,6 +17,9 @@
 // - A physical interrupt that arrives while a virtual one is pending, but masked by RFLAGS.IF, gets
 //   the virtual one delivered. HandleExtInterrupt()'s call that delivers it is led through a
 //   function that asks whether it is masked.
+// - An APIC that is switched off in IA32_APIC_BASE cannot be switched on again, as only 3-wire APIC
+//   buses have it (SDM vol. 3, Enabling or Disabling the Local APIC): relocate_apic() ignores the
+//   write. Its jump for this case is taken out.
 // - bx_instr_vmexit() is an empty function that the build calls: replaced by a counter whose totals
 //   go to the file named by PLASTRON_EXITS, as lines "cpu reason count".
 #define _GNU_SOURCE
@@ -281,6 +284,17 @@ static void mend_virtual_interrupts(void)
                   (void *)deliver_virtual);
 }
 
+// The jump: "testb $8, msr.apicbase+1(%rdi); je ignored". A build without it is left as it is.
+static void mend_apic_switch(void)
+{
+    static const uint8_t jump[] = {0x08, 0x0f, 0x84}, nop[] = {0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00};
+    uint8_t *code = bochs_symbol("_ZN8BX_CPU_C13relocate_apicEm");
+    uint8_t *found = memmem(code, 64, jump, sizeof(jump));
+
+    if (found && found[-6] == 0xf6 && found[-5] == 0x87)
+        write_code(found + 1, nop, sizeof(nop));
+}
+
 static void count_exit(unsigned cpu, uint32_t reason, uint64_t qualification)
 {
     (void)qualification;
@@ -318,6 +332,7 @@ static void __attribute__((constructor)) mend(void)
     mend_interrupt_mask();
     mend_startup();
     mend_virtual_interrupts();
+    mend_apic_switch();
     find_rip_offsets();
     cpu_count = bochs_symbol("bx_cpu_count");
     cpus = bochs_symbol("bx_cpu_array");
