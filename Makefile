@@ -215,6 +215,11 @@ conformance:
 conformance-check:
 	@tests/probe/conformance --check
 
+# A suite that is not ours: KUT names a tree of kvm-unit-tests, or several, that you have built.
+kut: setup-build setup-emulator setup-guests setup-tests
+	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/plastron.efi
+	@tests/kut/run $(KUT)
+
 system: setup-build setup-emulator setup-guests setup-tests
 	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/plastron.efi
 	@$(MAKE) --no-print-directory -j$$(nproc) B=$(B)/panic HOOK=tests/system/panic_hook.c \
@@ -242,6 +247,7 @@ help:
 	@echo "make fuzz      the same logic and VM entries at random, for FUZZ_SECONDS=600"
 	@echo "make probe     what the VMX that L1 sees does, compared with the bare machine"
 	@echo "make conformance  docs/conformance.md, from the last run of the probe"
+	@echo "make kut KUT=DIR  kvm-unit-tests, which you built in DIR, bare and under Plastron"
 	@echo "make system    Linux and KVM as L1"
 	@echo "make image     $(B)/plastron.img, for a USB stick"
 	@echo "make           $(B)/plastron.efi and the probe; needs 'tools/setup build' once"
@@ -253,7 +259,7 @@ help:
 clean:
 	rm -rf $(B)
 
-.PHONY: all run image unit fuzz-short fuzz probe conformance conformance-check system test test-all clang format help clean
+.PHONY: all run image unit fuzz-short fuzz probe conformance conformance-check kut system test test-all clang format help clean
 .DELETE_ON_ERROR:
 
 -include $(L0_OBJ:.o=.d) $(LOADER_OBJ:.o=.d) $(PROBE_OBJ:.o=.d)
