@@ -23,8 +23,13 @@
 #define MSR_X2APIC_ICR     0x830
 #define ICR_PENDING        BIT(12)
 #define ICR_ASSERT         BIT(14)
+#define ICR_LOGICAL        BIT(11)
+#define ICR_SHORTHAND      (3u << 18)
+#define ICR_SELF           (1u << 18)
 #define ICR_ALL_BUT_SELF   (3u << 18)
 #define ICR_POLLS          1000000u
+#define XAPIC_BROADCAST    0xffu
+#define X2APIC_BROADCAST   0xffffffffu
 
 static bool in_x2apic_mode(void) { return rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_X2APIC; }
 
@@ -112,6 +117,38 @@ bool lapic_send(u32 apic_id, u32 mode)
     if (in_x2apic_mode())
         return wrmsr_safe(MSR_X2APIC_ICR, (u64)apic_id << 32 | ICR_ASSERT | mode);
     return send_xapic(apic_id, ICR_ASSERT | mode);
+}
+
+/* The ICR as in x2APIC mode, with 32 bits of destination. */
+static u64 command_register(void)
+{
+    u64 icr = 0;
+    u32 destination;
+
+    if (in_x2apic_mode()) {
+        rdmsr_safe(MSR_X2APIC_ICR, &icr);
+        return icr;
+    }
+    destination = lapic_read(APIC_ICR_HIGH) >> 24;
+    if (destination == XAPIC_BROADCAST)
+        destination = X2APIC_BROADCAST;
+    return (u64)destination << 32 | lapic_read(APIC_ICR_LOW);
+}
+
+static bool reaches(u64 icr, u32 apic_id)
+{
+    u32 destination = (u32)(icr >> 32);
+
+    if (icr & ICR_SHORTHAND)
+        return (icr & ICR_SHORTHAND) != ICR_SELF;
+    return !(icr & ICR_LOGICAL) && (destination == apic_id || destination == X2APIC_BROADCAST);
+}
+
+u32 lapic_last_command(u32 apic_id)
+{
+    u64 icr = command_register();
+
+    return reaches(icr, apic_id) ? icr & (LAPIC_MODE | LAPIC_VECTOR) : 0;
 }
 
 bool lapic_send_others(u32 mode) { return lapic_send(0, ICR_ALL_BUT_SELF | mode); }

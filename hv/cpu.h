@@ -47,6 +47,7 @@ struct cpu {
     bool steps_on_ept01; /* runs on an EPT with copies of EPT01's entries: hv/hidden.c */
     bool init_pending;   /* an INIT came while L1's VMX operation blocks it */
     bool sipi_taken;     /* since the last INIT */
+    u32 sipi_question;   /* to the boot core: hv/sipi.c */
 
     struct mtrr_state mtrr; /* as L1 sees them; the hardware's stay as the firmware set them */
 

@@ -1,8 +1,8 @@
 #include "ept01_demand.h"
 
+#include "exit.h"
 #include "insn.h"
 #include "l0.h"
-#include "../drivers/lapic.h"
 #include "../vmx/vmcs02.h"
 
 static bool has_caught_up(const struct cpu *cpu)
@@ -14,14 +14,11 @@ static bool has_caught_up(const struct cpu *cpu)
            __atomic_load_n(&cpu->ept01_epoch, __ATOMIC_ACQUIRE) == l0.ept01_epoch;
 }
 
-/* A core in guest mode may not exit for long: an INIT makes it. */
 static void kick_others(const struct cpu *self)
 {
     for (u32 i = 0; i < cpu_count; i++)
-        if (cpus[i] != self && !has_caught_up(cpus[i]) &&
-            !__atomic_exchange_n(&cpus[i]->kicked, true, __ATOMIC_ACQ_REL) &&
-            !lapic_send(cpus[i]->apic_id, LAPIC_INIT))
-            __atomic_store_n(&cpus[i]->kicked, false, __ATOMIC_RELEASE);
+        if (cpus[i] != self && !has_caught_up(cpus[i]))
+            init_kick(cpus[i]);
 }
 
 static bool all_have_caught_up(void)

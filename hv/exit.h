@@ -31,6 +31,9 @@ bool emulate_wrmsr(struct cpu *cpu);
 /* INIT takes effect: as on the bare core, with the SDM's values. */
 void init_reset(struct cpu *cpu);
 
+/* Makes another core exit, by an INIT. */
+void init_kick(struct cpu *other);
+
 /* True if the INIT that made this core exit came from L0 itself and has done its work. */
 bool init_was_kick(struct cpu *cpu);
 

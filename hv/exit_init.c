@@ -5,6 +5,7 @@
 #include "insn.h"
 #include "l0.h"
 #include "lib.h"
+#include "sipi.h"
 #include "vmcs.h"
 #include "vmcs01.h"
 #include "x86.h"
@@ -83,8 +84,8 @@ static void reset_state(struct cpu *cpu)
 }
 
 /*
- * A processor that is not the boot processor waits for a SIPI at once: the SIPI may be on its way, and
- * is lost if it comes earlier. Its state is reset when it has come; until then nobody sees it.
+ * A processor that is not the boot processor waits for a SIPI at once: the SIPI may be on its way,
+ * and is lost if it comes earlier. Its state is reset when it has come; until then nobody sees it.
  */
 void init_reset(struct cpu *cpu)
 {
@@ -102,9 +103,21 @@ void init_reset(struct cpu *cpu)
     __atomic_store_n(&cpu->waits_for_sipi, !boot_processor, __ATOMIC_RELEASE);
 }
 
+/* A core in guest mode may not exit for long: an INIT makes it. */
+void init_kick(struct cpu *other)
+{
+    if (!__atomic_exchange_n(&other->kicked, true, __ATOMIC_ACQ_REL) &&
+        !lapic_send(other->apic_id, LAPIC_INIT))
+        __atomic_store_n(&other->kicked, false, __ATOMIC_RELEASE);
+}
+
 bool init_was_kick(struct cpu *cpu)
 {
-    return __atomic_exchange_n(&cpu->kicked, false, __ATOMIC_ACQ_REL);
+    if (!__atomic_exchange_n(&cpu->kicked, false, __ATOMIC_ACQ_REL))
+        return false;
+    if (cpu == cpus[0])
+        sipi_answer();
+    return true;
 }
 
 /*
@@ -119,26 +132,34 @@ static bool init_is_stale(struct cpu *cpu)
     return stale;
 }
 
-/* VMX root operation blocks INIT: L1 gets it when it leaves that. */
-void exit_init(struct cpu *cpu)
+static void start_at(struct cpu *cpu, u64 vector)
 {
-    if (init_was_kick(cpu) || init_is_stale(cpu))
-        return;
-    if (cpu->nested.vmxon)
-        cpu->init_pending = true;
-    else
-        init_reset(cpu);
-}
-
-void exit_sipi(struct cpu *cpu)
-{
-    u64 vector = vmread(EXIT_QUALIFICATION) & 0xff;
-
     __atomic_store_n(&cpu->waits_for_sipi, false, __ATOMIC_RELEASE);
-    cpu->sipi_taken = true;
     reset_state(cpu);
     vmwrite(GUEST_CS_SELECTOR, vector << 8);
     vmwrite(GUEST_CS_BASE, vector << 12);
     vmwrite(GUEST_RIP, 0);
     vmwrite(GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
+}
+
+/* VMX root operation blocks INIT: L1 gets it when it leaves that. */
+void exit_init(struct cpu *cpu)
+{
+    u8 vector;
+
+    if (init_was_kick(cpu) || init_is_stale(cpu))
+        return;
+    if (cpu->nested.vmxon) {
+        cpu->init_pending = true;
+        return;
+    }
+    init_reset(cpu);
+    if (cpu->waits_for_sipi && sipi_lost(cpu, &vector))
+        start_at(cpu, vector);
+}
+
+void exit_sipi(struct cpu *cpu)
+{
+    cpu->sipi_taken = true;
+    start_at(cpu, vmread(EXIT_QUALIFICATION) & 0xff);
 }

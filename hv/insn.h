@@ -56,6 +56,8 @@ static inline void write_dr03_zero(void)
 }
 
 static inline void wbinvd(void) { __asm__ volatile("wbinvd" : : : "memory"); }
+static inline u64 rdtsc(void) { return __builtin_ia32_rdtsc(); }
+
 static inline void pause(void) { __asm__ volatile("pause"); }
 
 /* VMX instructions; true on success. SDM vol. 3, "VMX Instruction Reference". */

@@ -121,11 +121,11 @@ void panic_nmi(void)
  */
 static void stop_others(void)
 {
-    u64 start = __builtin_ia32_rdtsc();
+    u64 start = rdtsc();
 
     lapic_send_others(LAPIC_NMI);
     lapic_send_others(LAPIC_INIT);
-    while (stopped_count + 1 < cpu_count && __builtin_ia32_rdtsc() - start < STOP_WAIT_TICKS)
+    while (stopped_count + 1 < cpu_count && rdtsc() - start < STOP_WAIT_TICKS)
         pause();
 }
 
