@@ -70,7 +70,7 @@ void vmcs01_compute_offer(void)
     capabilities_compute(&l0.caps, &l0.hw, l0.boot.config.mask);
     if (!l0.has_shadowing)
         return;
-    shadow_vmcs_fill_bitmaps(pool_va(l0.vmread_bitmap), pool_va(l0.vmwrite_bitmap));
+    shadow_vmcs_init(pool_va(l0.vmread_bitmap), pool_va(l0.vmwrite_bitmap));
     shadow12_init(pool_va(l0.absent_fields));
 }
 

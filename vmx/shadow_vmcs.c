@@ -24,6 +24,7 @@ static const u16 written[] = {
     VM_ENTRY_EXCEPTION_ERROR_CODE,
     VM_ENTRY_INSTRUCTION_LEN,
     TPR_THRESHOLD,
+    VMX_PREEMPTION_TIMER_VALUE,
     CR0_READ_SHADOW,
     CR4_READ_SHADOW,
     HOST_FS_BASE,
@@ -38,36 +39,39 @@ static const u16 only_read[] = {
     GUEST_PML_INDEX,
 };
 
+/* Those of them that exist: first the ones that are written. */
+static struct shadow_field {
+    u16 encoding;
+    const struct field_info *info;
+} shadowed[ARRAY_SIZE(written) + ARRAY_SIZE(only_read)];
+static u32 written_count, shadowed_count;
+
 static void clear_bit(u8 *bitmap, u32 bit) { bitmap[bit / 8] &= (u8)~BIT(bit % 8); }
 
-void shadow_vmcs_fill_bitmaps(u8 *vmread_bitmap, u8 *vmwrite_bitmap)
+static void add_fields(const u16 *fields, u32 count, u8 *bitmap)
 {
-    for (u32 i = 0; i < ARRAY_SIZE(written); i++)
-        if (field_exists(&l0.caps, written[i])) {
-            clear_bit(vmread_bitmap, written[i]);
-            clear_bit(vmwrite_bitmap, written[i]);
+    for (u32 i = 0; i < count; i++)
+        if (field_exists(&l0.caps, fields[i])) {
+            clear_bit(bitmap, fields[i]);
+            shadowed[shadowed_count++] = (struct shadow_field){fields[i], field_lookup(fields[i])};
         }
-    for (u32 i = 0; i < ARRAY_SIZE(only_read); i++)
-        if (field_exists(&l0.caps, only_read[i]))
-            clear_bit(vmread_bitmap, only_read[i]);
+}
+
+void shadow_vmcs_init(u8 *vmread_bitmap, u8 *vmwrite_bitmap)
+{
+    add_fields(written, ARRAY_SIZE(written), vmwrite_bitmap);
+    written_count = shadowed_count;
+    add_fields(only_read, ARRAY_SIZE(only_read), vmread_bitmap);
+    for (u32 i = 0; i < written_count; i++)
+        clear_bit(vmread_bitmap, shadowed[i].encoding);
 }
 
 bool shadow_vmcs_has(u32 encoding)
 {
-    for (u32 i = 0; i < ARRAY_SIZE(written); i++)
-        if (written[i] == (encoding & ~1u))
-            return true;
-    for (u32 i = 0; i < ARRAY_SIZE(only_read); i++)
-        if (only_read[i] == (encoding & ~1u))
+    for (u32 i = 0; i < shadowed_count; i++)
+        if (shadowed[i].encoding == (encoding & ~1u))
             return true;
     return false;
-}
-
-static void load_fields(const struct vmcs12 *vmcs12, const u16 *fields, u32 count)
-{
-    for (u32 i = 0; i < count; i++)
-        if (field_exists(&l0.caps, fields[i]))
-            vmwrite(fields[i], vmcs12_get(vmcs12, field_lookup(fields[i]), false));
 }
 
 /* VMREAD and VMWRITE by L1 see the region's data, which a VMCLEAR brings there. */
@@ -83,8 +87,8 @@ void shadow_vmcs_load(struct cpu *cpu, const struct vmcs02 *slot)
     if (!l0.has_shadowing)
         return;
     vmcs_switch(slot->shadow_pa);
-    load_fields(slot->vmcs12, written, ARRAY_SIZE(written));
-    load_fields(slot->vmcs12, only_read, ARRAY_SIZE(only_read));
+    for (u32 i = 0; i < shadowed_count; i++)
+        vmwrite(shadowed[i].encoding, vmcs12_get(slot->vmcs12, shadowed[i].info, false));
     leave_shadow(cpu, slot);
 }
 
@@ -95,9 +99,8 @@ void shadow_vmcs_store(struct cpu *cpu, struct vmcs02 *slot)
     if (!l0.has_shadowing)
         return;
     vmcs_switch(slot->shadow_pa);
-    for (u32 i = 0; i < ARRAY_SIZE(written); i++)
-        if (field_exists(&l0.caps, written[i]))
-            vmcs12_set(slot->vmcs12, field_lookup(written[i]), false, vmread(written[i]));
+    for (u32 i = 0; i < written_count; i++)
+        vmcs12_set(slot->vmcs12, shadowed[i].info, false, vmread(shadowed[i].encoding));
     leave_shadow(cpu, slot);
     /* Addresses and other controls in vmcs02 depend on these. */
     if ((control ^ slot->vmcs12->cpu_based_vm_exec_control) &

@@ -7,8 +7,9 @@
 
 #include "../hv/cpu.h"
 
-/* Clears the bits of the fields that do not exit; 4 KiB each, all ones before. */
-void shadow_vmcs_fill_bitmaps(u8 *vmread_bitmap, u8 *vmwrite_bitmap);
+/* Once, when it is known which fields exist. Clears the bits of those that do not exit; 4 KiB each,
+   all ones before. */
+void shadow_vmcs_init(u8 *vmread_bitmap, u8 *vmwrite_bitmap);
 
 /* vmcs12 to shadow VMCS, and what L1 may have written back again. */
 void shadow_vmcs_load(struct cpu *cpu, const struct vmcs02 *slot);

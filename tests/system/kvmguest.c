@@ -498,7 +498,7 @@ static void guest_timer(void)
     guest_apic_write(0xf0, 0x1ff);
     guest_apic_write(0x3e0, 0xb);                    // divide by 1
     guest_apic_write(0x320, TIMER_VECTOR | 1 << 17); // periodic
-    guest_apic_write(0x380, 2000000);                // 2 ms
+    guest_apic_write(0x380, 5000000);                // 5 ms
     guest_wait(&guest_ticks, 50);
     // KVM uses the preemption timer only while the guest runs.
     while (guest_ticks < 70)
