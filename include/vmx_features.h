@@ -66,6 +66,7 @@
     X(SAVE_EFER, "save-efer", EXIT, 20)                                                            \
     X(EXIT_LOAD_EFER, "exit-load-efer", EXIT, 21)                                                  \
     X(SAVE_PREEMPTION_TIMER, "save-preemption-timer", EXIT, 22)                                    \
+    X(SAVE_PERF_GLOBAL, "save-perf-global-ctrl", EXIT, 30)                                         \
     X(ENTRY_LOAD_DEBUG_CONTROLS, "load-debug-controls", ENTRY, 2)                                  \
     X(GUEST_64BIT, "ia32e-mode-guest", ENTRY, 9)                                                   \
     X(ENTRY_LOAD_PERF_GLOBAL, "entry-load-perf-global-ctrl", ENTRY, 13)                            \

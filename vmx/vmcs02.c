@@ -8,6 +8,7 @@
 #include "../hv/l0.h"
 #include "../hv/msr.h"
 #include "../hv/panic.h"
+#include "../hv/trap.h"
 #include "../hv/vmcs.h"
 #include "../hv/vmcs01.h"
 #include "../mm/phys.h"
@@ -324,6 +325,8 @@ static void save_by_controls(struct vmcs12 *vmcs12)
         vmcs12->guest_dr7 = vmread(GUEST_DR7);
         vmcs12->guest_ia32_debugctl = vmread(GUEST_IA32_DEBUGCTL);
     }
+    if (exit & VM_EXIT_SAVE_PERF_GLOBAL_CTRL)
+        rdmsr_safe(MSR_IA32_PERF_GLOBAL_CTRL, &vmcs12->guest_ia32_perf_global_ctrl);
     if (exit & VM_EXIT_SAVE_PREEMPTION_TIMER)
         vmcs12->vmx_preemption_timer_value = vmread32(VMX_PREEMPTION_TIMER_VALUE);
     if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
