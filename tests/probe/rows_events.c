@@ -13,12 +13,7 @@
 #define NMI                   (INTR_TYPE_NMI | VECTOR_NMI)
 #define BLOCK(bits)           SET(GUEST_INTERRUPTIBILITY_INFO, bits)
 
-/*
- * What the processor pushed: the topmost words of the guest's stack. With EPT an L0 may have to
- * fill in the stack's page first, and after that exit Bochs pushes RF set (it saves RF = 1 for
- * every EPT violation; SDM vol. 3, 28.3.3, wants the event's own image during delivery): so RF is
- * compared without EPT only.
- */
+/* What the processor pushed: the topmost words of the guest's stack. */
 static void say_stack(void)
 {
     u64 rsp = vm_read(GUEST_RSP);
@@ -33,8 +28,6 @@ static void say_stack(void)
         u64 word = 0;
 
         memcpy(&word, guest_memory((u32)at), size);
-        if (guest_flags & WITH_EPT)
-            word &= ~(u64)RFLAGS_RF;
         say(" %lx", word);
     }
 }

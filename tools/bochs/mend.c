@@ -1,4 +1,4 @@
-// Preloaded into Debian's Bochs 3.1: mends six faults of that build, and counts VM exits.
+// Preloaded into Debian's Bochs 3.1: mends seven faults of that build, and counts VM exits.
 //
 // - 64-bit IDIV: long_idiv() breaks C's aliasing rule and the compiler dropped a store, so that
 //   13/10 is 365. It is replaced only if it is seen to answer wrongly.
@@ -20,6 +20,9 @@
 // - An APIC that is switched off in IA32_APIC_BASE cannot be switched on again, as only 3-wire APIC
 //   buses have it (SDM vol. 3, Enabling or Disabling the Local APIC): relocate_apic() ignores the
 //   write. Its jump for this case is taken out.
+// - An EPT violation, or what else is as transparent, during the delivery of an event saves RF = 1,
+//   not the event's own image of it, as the delivery is forgotten before it is asked for. The call
+//   of VMexitReadEFLAGS() is led through a function that asks the IDT-vectoring information.
 // - bx_instr_vmexit() is an empty function that the build calls: replaced by a counter whose totals
 //   go to the file named by PLASTRON_EXITS, as lines "cpu reason count".
 #define _GNU_SOURCE
@@ -37,6 +40,9 @@
 #define MAX_CPUS                64
 #define MAX_REASONS             128
 #define EVENT_VIRTUAL_INTERRUPT (1U << 9) // BX_EVENT_PENDING_VMX_VIRTUAL_INTR
+#define IDT_VECTORING_INFO      0x4408
+#define EXIT_EXCEPTION          0
+#define EXIT_HLT                12 // saves RFLAGS as they are
 
 struct bit128s {
     uint64_t lo;
@@ -46,12 +52,16 @@ struct bit128s {
 typedef void long_idiv_fn(struct bit128s *, int64_t *, const struct bit128s *, int64_t);
 typedef void cpu_fn(void *);
 typedef void sipi_fn(void *, unsigned);
+typedef uint32_t eflags_fn(void *, uint32_t, uint32_t);
+typedef uint32_t vmread_fn(void *, uint32_t);
 typedef void (*longjmp_fn)(jmp_buf, int) __attribute__((noreturn));
 
 static cpu_fn *mask_interrupts, *real_inject_events;
 static cpu_fn *handle_interrupt, *real_deliver_virtual;
 static uint32_t event_mask_offset;
 static sipi_fn *real_deliver_sipi;
+static eflags_fn *real_exit_eflags;
+static vmread_fn *vmread;
 static jmp_buf sipi_sender;
 static volatile int delivering_sipi;
 static longjmp_fn real_longjmp, real_longjmp_chk;
@@ -295,6 +305,23 @@ static void mend_apic_switch(void)
         write_code(found + 1, nop, sizeof(nop));
 }
 
+static uint32_t exit_eflags(void *cpu, uint32_t reason, uint32_t vector)
+{
+    int delivering = vmread(cpu, IDT_VECTORING_INFO) >> 31;
+
+    if (delivering && reason != EXIT_EXCEPTION)
+        reason = EXIT_HLT;
+    return real_exit_eflags(cpu, reason, vector);
+}
+
+static void mend_exit_flags(void)
+{
+    real_exit_eflags = (eflags_fn *)bochs_symbol("_ZN8BX_CPU_C16VMexitReadEFLAGSEjj");
+    vmread = (vmread_fn *)bochs_symbol("_ZN8BX_CPU_C8VMread32Ej");
+    replace_calls("_ZN8BX_CPU_C20VMexitSaveGuestStateEjj", 0x100, (void *)real_exit_eflags,
+                  (void *)exit_eflags);
+}
+
 static void count_exit(unsigned cpu, uint32_t reason, uint64_t qualification)
 {
     (void)qualification;
@@ -333,6 +360,7 @@ static void __attribute__((constructor)) mend(void)
     mend_startup();
     mend_virtual_interrupts();
     mend_apic_switch();
+    mend_exit_flags();
     find_rip_offsets();
     cpu_count = bochs_symbol("bx_cpu_count");
     cpus = bochs_symbol("bx_cpu_array");
