@@ -79,11 +79,8 @@ void reinject_interrupted_event(u64 nmi_unblocked)
         vmcs_change(GUEST_INTERRUPTIBILITY_INFO, INTERRUPTIBILITY_NMI, 0);
     if (info & INTR_INFO_DELIVER_CODE_MASK)
         vmwrite(VM_ENTRY_EXCEPTION_ERROR_CODE, vmread(IDT_VECTORING_ERROR_CODE));
-    if (type_has_length(info)) {
+    if (type_has_length(info))
         vmwrite(VM_ENTRY_INSTRUCTION_LEN, vmread(VM_EXIT_INSTRUCTION_LEN));
-        /* The exit may have set RF, which the instruction would not have pushed. */
-        vmcs_change(GUEST_RFLAGS, RFLAGS_RF, 0);
-    }
     vmwrite(VM_ENTRY_INTR_INFO_FIELD, info);
 }
 
