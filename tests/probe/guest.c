@@ -1,6 +1,8 @@
 /* An L2: its memory, paging, descriptor tables and VMCS, in each mode a processor can be in. */
 #include "probe.h"
 
+const struct guest_area guest_area_default = {PAGE_GUEST, PAGE_EPT_PML4, PAGE_EPT2_PML4};
+struct guest_area guest_area = {PAGE_GUEST, PAGE_EPT_PML4, PAGE_EPT2_PML4};
 u32 guest_flags;
 enum guest_mode guest_mode;
 u64 guest_entry;
@@ -15,7 +17,7 @@ const char *const guest_mode_names[GUEST_MODES] = {
 #define DR7_INIT      0x400
 #define FAR_LIMIT     0xffffffffu
 
-u8 *guest_memory(u32 gpa) { return arena_page(PAGE_GUEST) + gpa; }
+u8 *guest_memory(u32 gpa) { return arena_page(guest_area.memory) + gpa; }
 
 static bool has_ept(void) { return guest_flags & WITH_EPT; }
 
@@ -44,9 +46,9 @@ static bool has_pae(void) { return has_paging() && guest_mode != GUEST_32; }
 
 u64 *guest_pte(u32 gva) { return (u64 *)guest_memory(L2_PT) + (gva >> 12 & 0x1ff); }
 
-u64 *ept_entry(u32 gpa) { return (u64 *)arena_page(PAGE_EPT_PT) + (gpa >> 12); }
+u64 *ept_entry(u32 gpa) { return (u64 *)arena_page(guest_area.ept + 3) + (gpa >> 12); }
 
-u64 *ept2_entry(u32 gpa) { return (u64 *)arena_page(PAGE_EPT2_PT) + (gpa >> 12); }
+u64 *ept2_entry(u32 gpa) { return (u64 *)arena_page(guest_area.ept2 + 3) + (gpa >> 12); }
 
 static void build_pae_tables(void)
 {
@@ -189,8 +191,8 @@ static void build_memory(void)
     build_idt();
     build_tss();
     if (has_ept()) {
-        build_ept(PAGE_EPT_PML4);
-        build_ept(PAGE_EPT2_PML4);
+        build_ept(guest_area.ept);
+        build_ept(guest_area.ept2);
     }
 }
 
@@ -279,7 +281,7 @@ static void set_guest_ept(void)
 
     if (!has_ept())
         return;
-    vm_write(EPT_POINTER, arena_address(PAGE_EPT_PML4) | EPTP_WALK_LENGTH_4 | MT_WB);
+    vm_write(EPT_POINTER, arena_address(guest_area.ept) | EPTP_WALK_LENGTH_4 | MT_WB);
     vm_write(GUEST_PDPTR0, pae ? guest_physical(L2_PD) | PTE_P : 0);
     vm_write(GUEST_PDPTR1, 0);
     vm_write(GUEST_PDPTR2, 0);

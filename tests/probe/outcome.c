@@ -1,6 +1,8 @@
 /* What came out of a row, in words: only what the SDM defines for the case at hand. */
 #include "probe.h"
 
+#define AR_L BIT(13)
+
 static const char *const exception_names[] = {
     "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "#9",  "#TS",
     "#NP", "#SS", "#GP", "#PF", "#15", "#MF", "#AC", "#MC", "#XM", "#VE", "#CP",
@@ -59,8 +61,14 @@ void say_exec(void)
     }
 }
 
+static bool guest_in_64bit_code(void)
+{
+    return (vm_read(GUEST_CS_AR_BYTES) & AR_L) &&
+           (vm_read(VM_ENTRY_CONTROLS) & VM_ENTRY_IA32E_MODE);
+}
+
 /* The bits of the instruction information that are defined for this reason, SDM vol. 3, 28.2.5. */
-static u32 instruction_info_defined(u32 reason, u32 info)
+u32 instruction_info_defined(u32 reason, u32 info)
 {
     const u32 scaling = 3, reg1 = 0xf << 3, address_size = 7 << 7, is_register = BIT(10);
     const u32 operand_size = BIT(11), segment = 7 << 15, index = 0xf << 18, no_index = BIT(22);
@@ -83,7 +91,7 @@ static u32 instruction_info_defined(u32 reason, u32 info)
     case EXIT_REASON_INVVPID:
     case EXIT_REASON_INVPCID: return memory | is_register | reg2;
     case EXIT_REASON_GDTR_IDTR:
-        if (guest_mode == GUEST_64 || guest_mode == GUEST_64_USER)
+        if (guest_in_64bit_code())
             return memory | is_register | identity;
         return memory | is_register | operand_size | identity;
     case EXIT_REASON_LDTR_TR: return (info & is_register ? reg1 : memory) | is_register | identity;
@@ -111,7 +119,7 @@ static bool is_software(u32 info)
 }
 
 /* SDM vol. 3, 28.2.5: for which exits the instruction length is defined. */
-static bool length_defined(u32 reason)
+bool length_defined(u32 reason)
 {
     if (is_software((u32)vm_read(IDT_VECTORING_INFO_FIELD)))
         return true;
@@ -199,7 +207,7 @@ static bool mode_based_violation(u32 reason)
 }
 
 /* Advanced VM-exit information is defined for the translation of a linear address's final one. */
-static u64 defined_qualification(u32 reason)
+u64 defined_qualification(u32 reason)
 {
     const u64 translated = EPT_VIOLATION_LINEAR_VALID | EPT_VIOLATION_TRANSLATED;
     u64 qualification = vm_read(EXIT_QUALIFICATION);
@@ -220,16 +228,22 @@ static void say_user_execute(u32 reason)
 
 static bool qualification_defined(u32 reason) { return reason != EXIT_REASON_EPT_MISCONFIG; }
 
+bool guest_linear_defined(u32 reason, u64 qualification)
+{
+    switch (reason) {
+    case EXIT_REASON_EPT_VIOLATION: return qualification & EPT_VIOLATION_LINEAR_VALID;
+    case EXIT_REASON_IO_INSTRUCTION: return qualification & BIT(4);
+    case EXIT_REASON_CR_ACCESS:
+        return (qualification & CONTROL_REG_ACCESS_TYPE) == 0x30 && qualification & BIT(6);
+    default: return false;
+    }
+}
+
 static void say_addresses(u32 reason)
 {
-    u64 qualification = vm_read(EXIT_QUALIFICATION);
-
     if (reason == EXIT_REASON_EPT_VIOLATION || reason == EXIT_REASON_EPT_MISCONFIG)
         say(" gpa %p", (void *)vm_read(GUEST_PHYSICAL_ADDRESS));
-    if ((reason == EXIT_REASON_EPT_VIOLATION && qualification & EPT_VIOLATION_LINEAR_VALID) ||
-        (reason == EXIT_REASON_IO_INSTRUCTION && qualification & BIT(4)) ||
-        (reason == EXIT_REASON_CR_ACCESS && (qualification & CONTROL_REG_ACCESS_TYPE) == 0x30 &&
-         qualification & BIT(6)))
+    if (guest_linear_defined(reason, vm_read(EXIT_QUALIFICATION)))
         say(" gla %p", (void *)vm_read(GUEST_LINEAR_ADDRESS));
 }
 

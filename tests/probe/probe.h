@@ -105,7 +105,9 @@ enum arena_page {
     PAGE_WINDOW_DATA, /* the window's pages lie here, 8 of them */
     PAGE_GUEST = PAGE_WINDOW_DATA + 8,
     PAGE_TABLES = PAGE_GUEST + 128, /* the probe's own paging structures */
-    ARENA_PAGES = 1024,
+    PAGE_FUZZ = 512,                /* the fuzzer's, see fuzz.h */
+    PAGE_FUZZ_2M = 1024,            /* an aligned 2 MiB of it */
+    ARENA_PAGES = 2048,
 };
 
 #define ARENA_SIZE   (ARENA_PAGES * PAGE_SIZE)
@@ -366,7 +368,7 @@ void row_skip_with(const char *name); /* prints it as skipped: a processor witho
 bool row_needs(enum feature feature); /* false, and the row ended as skipped, if it isn't offered */
 void row_uses(feature_set features);  /* what the row exercises, printed behind it */
 extern u64 row_count, skip_count;
-extern char row_name[];
+extern char row_name[96];
 
 /* ---- outcome.c: what came out, in words ---- */
 
@@ -376,6 +378,11 @@ void say_flags(u64 rflags);
 void say_exit(void); /* everything of the last VM exit that is defined for its reason */
 void say_changed_registers(const struct exec *before);
 void say_vmfail(u8 status);
+/* What is defined of the exit information for a basic reason. */
+u32 instruction_info_defined(u32 reason, u32 info);
+bool length_defined(u32 reason);
+bool guest_linear_defined(u32 reason, u64 qualification);
+u64 defined_qualification(u32 reason);
 
 /* ---- guest.c: an L2 ---- */
 
@@ -425,6 +432,13 @@ enum guest_mode {
 #define L2_SEL_LDT       0x48
 #define L2_SEL_TASK_GATE 0x50
 
+/* Where the guest's memory and its two EPTs, of 4 pages each, lie: pages of the arena. */
+struct guest_area {
+    u32 memory, ept, ept2;
+};
+
+extern const struct guest_area guest_area_default;
+extern struct guest_area guest_area;
 extern u32 guest_flags;
 extern enum guest_mode guest_mode;
 extern u64 guest_entry; /* the guest RIP that offsets are counted from */

@@ -1,16 +1,18 @@
 /*
- * VM entries with a few fields changed at random, each a row of its own, the same sequence from
- * the same seed. A long run (fuzz=N in probe.cfg) prints a hash for every hundred entries instead;
- * single=B then prints the entries of block B one by one.
+ * VM entries with random state and random guests, see fuzz.h. A row is a block, and prints the hash
+ * of all that came out of it; single=B prints the entries of block B one by one instead, alone or,
+ * with fuzz=N, in its place among the others.
  */
+#include "fuzz.h"
 #include "guest_rows.h"
 
-#define DEFAULT_ENTRIES 1000
-#define BLOCK           100
+#define DEFAULT_ENTRIES 4000
+#define BLOCK           200
 
 static u64 state;
+static u64 entered, exited; /* entries tried, and those after which a guest ran */
 
-static u64 random_next(void)
+u64 fuzz_random(void)
 {
     state ^= state >> 12;
     state ^= state << 25;
@@ -22,112 +24,10 @@ static void random_seed(u64 seed)
 {
     state = seed * 0x9e3779b97f4a7c15 | 1;
     for (u32 i = 0; i < 8; i++)
-        random_next();
+        fuzz_random();
 }
 
-static u32 random_below(u32 limit) { return (u32)((random_next() >> 32) % limit); }
-
-/* How a field may be changed without leaving the probe's control. */
-enum change {
-    FLIP,    /* any bit */
-    FLIP32,  /* any of the low 32 bits */
-    VALUE,   /* an interesting value */
-    ADDRESS, /* the low 12 bits and what lies beyond any physical address */
-    RIGHTS,  /* a bit of access rights */
-    FAILING, /* a host field: only what makes the entry fail */
-    EVENT,   /* interruption information */
-};
-
-static const struct {
-    u32 field;
-    enum change change;
-} targets[] = {
-    {PIN_BASED_VM_EXEC_CONTROL, FLIP32},
-    {CPU_BASED_VM_EXEC_CONTROL, FLIP32},
-    {SECONDARY_VM_EXEC_CONTROL, FLIP32},
-    {VM_EXIT_CONTROLS, FLIP32},
-    {VM_ENTRY_CONTROLS, FLIP32},
-    {EXCEPTION_BITMAP, FLIP32},
-    {PAGE_FAULT_ERROR_CODE_MASK, FLIP32},
-    {PAGE_FAULT_ERROR_CODE_MATCH, FLIP32},
-    {CR3_TARGET_COUNT, FLIP32},
-    {VM_ENTRY_INTR_INFO_FIELD, EVENT},
-    {VM_ENTRY_EXCEPTION_ERROR_CODE, FLIP32},
-    {VM_ENTRY_INSTRUCTION_LEN, VALUE},
-    {TPR_THRESHOLD, FLIP32},
-    {IO_BITMAP_A, ADDRESS},
-    {IO_BITMAP_B, ADDRESS},
-    {MSR_BITMAP, ADDRESS},
-    {VIRTUAL_APIC_PAGE_ADDR, ADDRESS},
-    {APIC_ACCESS_ADDR, ADDRESS},
-    {EPT_POINTER, ADDRESS},
-    {VM_EXIT_MSR_STORE_ADDR, ADDRESS},
-    {VM_EXIT_MSR_LOAD_ADDR, ADDRESS},
-    {VM_ENTRY_MSR_LOAD_ADDR, ADDRESS},
-    {CR0_GUEST_HOST_MASK, FLIP},
-    {CR4_GUEST_HOST_MASK, FLIP},
-    {CR0_READ_SHADOW, FLIP},
-    {CR4_READ_SHADOW, FLIP},
-    {GUEST_CR0, FLIP},
-    {GUEST_CR4, FLIP},
-    {GUEST_CR3, ADDRESS},
-    {GUEST_DR7, FLIP},
-    {GUEST_RSP, VALUE},
-    {GUEST_RIP, VALUE},
-    {GUEST_RFLAGS, FLIP},
-    {GUEST_RFLAGS, FLIP32},
-    {GUEST_SYSENTER_ESP, VALUE},
-    {GUEST_SYSENTER_EIP, VALUE},
-    {GUEST_GDTR_BASE, VALUE},
-    {GUEST_IDTR_BASE, VALUE},
-    {GUEST_GDTR_LIMIT, FLIP32},
-    {GUEST_IDTR_LIMIT, FLIP32},
-    {GUEST_INTERRUPTIBILITY_INFO, FLIP32},
-    {GUEST_IA32_DEBUGCTL, FLIP},
-    {GUEST_IA32_EFER, FLIP},
-    {GUEST_IA32_PAT, FLIP},
-    {VMCS_LINK_POINTER, VALUE},
-    {GUEST_ES_SELECTOR, FLIP32},
-    {GUEST_ES_BASE, VALUE},
-    {GUEST_ES_LIMIT, FLIP32},
-    {GUEST_ES_AR_BYTES, RIGHTS},
-    {GUEST_CS_SELECTOR, FLIP32},
-    {GUEST_CS_BASE, VALUE},
-    {GUEST_CS_LIMIT, FLIP32},
-    {GUEST_CS_AR_BYTES, RIGHTS},
-    {GUEST_SS_SELECTOR, FLIP32},
-    {GUEST_SS_BASE, VALUE},
-    {GUEST_SS_LIMIT, FLIP32},
-    {GUEST_SS_AR_BYTES, RIGHTS},
-    {GUEST_DS_SELECTOR, FLIP32},
-    {GUEST_DS_BASE, VALUE},
-    {GUEST_DS_LIMIT, FLIP32},
-    {GUEST_DS_AR_BYTES, RIGHTS},
-    {GUEST_FS_SELECTOR, FLIP32},
-    {GUEST_FS_BASE, VALUE},
-    {GUEST_FS_LIMIT, FLIP32},
-    {GUEST_FS_AR_BYTES, RIGHTS},
-    {GUEST_GS_SELECTOR, FLIP32},
-    {GUEST_GS_BASE, VALUE},
-    {GUEST_GS_LIMIT, FLIP32},
-    {GUEST_GS_AR_BYTES, RIGHTS},
-    {GUEST_LDTR_SELECTOR, FLIP32},
-    {GUEST_LDTR_BASE, VALUE},
-    {GUEST_LDTR_LIMIT, FLIP32},
-    {GUEST_LDTR_AR_BYTES, RIGHTS},
-    {GUEST_TR_SELECTOR, FLIP32},
-    {GUEST_TR_BASE, VALUE},
-    {GUEST_TR_LIMIT, FLIP32},
-    {GUEST_TR_AR_BYTES, RIGHTS},
-    {HOST_CR0, FAILING},
-    {HOST_CR4, FAILING},
-    {HOST_CR3, FAILING},
-    {HOST_CS_SELECTOR, FAILING},
-    {HOST_TR_SELECTOR, FAILING},
-    {HOST_FS_BASE, FAILING},
-    {HOST_GDTR_BASE, FAILING},
-    {HOST_RIP, FAILING},
-};
+u32 fuzz_below(u32 limit) { return (u32)((fuzz_random() >> 32) % limit); }
 
 static const u64 interesting[] = {
     0,
@@ -141,9 +41,11 @@ static const u64 interesting[] = {
     0xfff,
     0x1000,
     0x1001,
+    0x3000,
     0x7ff8,
     0xffff,
     0x10000,
+    0x20000,
     0x3ffff,
     0x7fffffff,
     0x80000000,
@@ -157,171 +59,313 @@ static const u64 interesting[] = {
     0xffffffffffffffff,
 };
 
-static u64 changed(u64 value, enum change change)
+u64 fuzz_value(void) { return interesting[fuzz_below(ARRAY_SIZE(interesting))]; }
+
+/* ---- the machine before a block, and where only a fresh start makes it the same again ---- */
+
+static void reset_msrs(void)
 {
-    switch (change) {
-    case FLIP: return value ^ BIT64(random_below(64));
-    case FLIP32: return value ^ BIT64(random_below(32));
-    case VALUE: return interesting[random_below(ARRAY_SIZE(interesting))];
-    case ADDRESS:
-        return value ^ (random_below(2) ? BIT64(random_below(12)) : BIT64(52 + random_below(12)));
-    case RIGHTS: return value ^ BIT64(random_below(18));
-    case FAILING: return value ^ BIT64(48 + random_below(15));
-    case EVENT:
-        return (random_below(8) ? INTR_INFO_VALID_MASK : 0) | random_below(8) << 8 |
-               random_below(2) << 11 | (random_below(4) ? random_below(32) : random_below(256)) |
-               (random_below(16) ? 0 : BIT(12 + random_below(19)));
+    for (u32 i = 0; i < fuzz_msr_count; i++)
+        if (fuzz_msrs[i] != MSR_IA32_EFER && fuzz_msrs[i] != MSR_IA32_PAT)
+            write_msr(fuzz_msrs[i], 0);
+}
+
+static void reset_registers(void)
+{
+    u64 zero = 0, dr6 = 0xffff0ff0, dr7 = 0x400;
+
+    __asm__ volatile("mov %0, %%dr0; mov %0, %%dr1; mov %0, %%dr2; mov %0, %%dr3" ::"r"(zero));
+    __asm__ volatile("mov %0, %%dr6; mov %1, %%dr7" ::"r"(dr6), "r"(dr7));
+    __asm__ volatile("mov %0, %%cr2; fninit" ::"r"(zero));
+    port_write(0x80, 0);
+}
+
+static void make_region(u32 page, u32 revision)
+{
+    memset(arena_page(page), 0, PAGE_SIZE);
+    *(u32 *)arena_page(page) = revision;
+}
+
+static void fresh_slots(void)
+{
+    u32 revision = (u32)(vmx_basic & VMX_BASIC_REVISION);
+
+    for (u32 i = 0; i < FUZZ_SLOTS; i++) {
+        make_region(PAGE_FUZZ_VMCS + i, revision);
+        vm_clear(arena_address(PAGE_FUZZ_VMCS + i));
+        fuzz_slots[i] = (struct fuzz_slot){.built = false};
     }
-    return value;
+    make_region(PAGE_FUZZ_BAD_REVISION, revision + 1);
+    for (u32 page = PAGE_MSR_BITMAP; page <= PAGE_POSTED; page++)
+        memset(arena_page(page), 0, PAGE_SIZE);
+    memset(arena_page(PAGE_PML), 0, PAGE_SIZE);
+    memset(arena_page(PAGE_FUZZ_VE), 0, PAGE_SIZE);
+    memset(arena_page(PAGE_FUZZ_EPTP_LIST), 0, PAGE_SIZE);
+    make_region(PAGE_SHADOW_VMCS, revision | BIT(31));
+    vm_clear(arena_address(PAGE_SHADOW_VMCS));
 }
 
-/* What the guest executes: nothing whose result depends on the moment or on L0's memory. */
-static const char *const codes[] = {
-    "nop",          "nops",           "cpuid",        "hlt",          "invd",
-    "wbinvd",       "pause",          "vmcall",       "ud2",          "int3",
-    "int1",         "int 0x30",       "clts",         "invlpg",       "in al, imm",
-    "out imm, al",  "mov xax, cr0",   "mov xax, cr4", "mov cr0, cr0", "mov cr4, cr4",
-    "mov cr3, cr3", "smsw eax",       "vmlaunch",     "vmxoff",       "sti cpuid",
-    "mov ss cpuid", "divide by zero", "fpu",          "vmptrst",
-};
-
-/*
- * Known emulator faults that would be found again and again: see exceptions.txt. None of them may
- * be what an entry is about.
- */
-static bool hits_known_fault(void)
+static bool fresh_block(u64 block)
 {
-    u64 info = vm_read(VM_ENTRY_INTR_INFO_FIELD), pin = vm_read(PIN_BASED_VM_EXEC_CONTROL);
-    bool tf = vm_read(GUEST_RFLAGS) & RFLAGS_TF, blocked = vm_read(GUEST_INTERRUPTIBILITY_INFO) & 3;
-
-    if (vm_read(GUEST_RIP) == BIT64(63))
-        return true;
-    if (blocked && tf)
-        return true; /* BS is not compared with TF */
-    if (pin & PIN_BASED_POSTED_INTR)
-        return true; /* without virtual-interrupt delivery */
-    if (info & INTR_INFO_VALID_MASK && (info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_OTHER)
-        return true;
-    return (vm_read(VM_ENTRY_CONTROLS) & VM_ENTRY_IA32E_MODE) && !(vm_read(GUEST_CR0) & CR0_PG);
+    if (!row(STATE_VMCS, "fuzz.seed %lu block %lu", config.seed, block))
+        return false;
+    reset_msrs();
+    reset_registers();
+    fresh_slots();
+    return true;
 }
 
-static const char *fuzz_code;
-static u32 fuzz_fields[4], fuzz_field_count;
+/* ---- VMX instructions of L1 that change no guest ---- */
 
-/* Features that are not offered are one failure only: not what the entries are about. */
-static void limit_controls(void)
+static u64 random_pointer(void)
 {
-    static const u32 words[] = {PIN_BASED_VM_EXEC_CONTROL, CPU_BASED_VM_EXEC_CONTROL,
-                                SECONDARY_VM_EXEC_CONTROL, VM_EXIT_CONTROLS, VM_ENTRY_CONTROLS};
-
-    for (u32 i = 0; i < ARRAY_SIZE(words); i++)
-        vm_write(words[i], vm_read(words[i]) & known_controls(words[i]));
-    if (feature_offered(FEATURE_EPT))
-        field_clear(EPT_POINTER, EPTP_AD);
-}
-
-/* Sets a random guest up; false if it should not be entered. */
-static bool make_guest(void)
-{
-    static const enum guest_mode modes[] = {GUEST_64,   GUEST_64,  GUEST_COMPAT,  GUEST_PAE,
-                                            GUEST_32,   GUEST_V86, GUEST_64_USER, GUEST_32_USER,
-                                            GUEST_REAL, GUEST_FLAT};
-    enum guest_mode mode = modes[random_below(ARRAY_SIZE(modes))];
-    u32 flags = random_below(2) && feature_offered(FEATURE_EPT) ? WITH_EPT : 0;
-
-    if (mode == GUEST_REAL || mode == GUEST_FLAT) {
-        flags = WITH_EPT;
-        if (!feature_offered(FEATURE_UNRESTRICTED_GUEST))
-            return false;
+    switch (fuzz_below(6)) {
+    case 0: return fuzz_value() | 1;
+    case 1: return arena_address(PAGE_VMXON);
+    case 2: return arena_address(PAGE_FUZZ_BAD_REVISION);
+    case 3: return arena_address(PAGE_FUZZ_VMCS) | BIT64(fuzz_below(12));
+    case 4: return arena_address(PAGE_FUZZ_VMCS) | BIT64(52 + fuzz_below(12));
+    default: return ~0ull;
     }
-    guest_setup(mode, flags);
-    fuzz_code = codes[random_below(ARRAY_SIZE(codes))];
-    guest_code(fuzz_code);
-    fuzz_field_count = 1 + random_below(ARRAY_SIZE(fuzz_fields));
-    for (u32 i = 0; i < fuzz_field_count; i++) {
-        u32 target = random_below(ARRAY_SIZE(targets));
-
-        fuzz_fields[i] = targets[target].field;
-        vm_write(fuzz_fields[i], changed(vm_read(fuzz_fields[i]), targets[target].change));
-    }
-    field_set(PIN_BASED_VM_EXEC_CONTROL, PIN_BASED_PREEMPTION_TIMER);
-    vm_write(VMX_PREEMPTION_TIMER_VALUE, 20000);
-    limit_controls();
-    return !hits_known_fault();
 }
 
-static bool changed_field(u32 field)
+/* A field, or one that no processor has; not one whose value depends on the moment or the image. */
+static u64 random_field(void)
 {
-    for (u32 i = 0; i < fuzz_field_count; i++)
-        if (fuzz_fields[i] == field)
+    static const u16 fields[] = {
+#define X(name, encoding, member, needs) encoding,
+        VMCS12_FIELDS(X)
+#undef X
+    };
+    u64 field = fields[fuzz_below(ARRAY_SIZE(fields))];
+
+    if (VMCS_FIELD_TYPE(field) == VMCS_TYPE_READ_ONLY || field == VMX_PREEMPTION_TIMER_VALUE ||
+        (VMCS_FIELD_TYPE(field) == VMCS_TYPE_HOST && VMCS_FIELD_WIDTH(field) == VMCS_WIDTH_NATURAL))
+        field = GUEST_RSP;
+    if (fuzz_one_in(8))
+        field |= 1;
+    return fuzz_one_in(8) ? field | BIT64(fuzz_one_in(2) ? 12 : 15 + fuzz_below(49)) : field;
+}
+
+static void run_instruction(const char *name)
+{
+    exec_code(name);
+    if (exec.end == EXEC_FAULTED)
+        fuzz_note("vector", exec.vector);
+    else
+        fuzz_note("flags", exec.rflags);
+    if (exec.end == EXEC_RETURNED && exec.rflags & RFLAGS_ZF && vm_current() != ~0ull)
+        fuzz_note("error", vm_read(VM_INSTRUCTION_ERROR));
+    fuzz_note("rdx", exec.gpr[RDX]);
+}
+
+static void random_instruction(void)
+{
+    static const char *const names[] = {
+        "vmread", "vmread",  "vmread-mem", "vmwrite", "vmclear",  "vmptrld",         "vmptrst",
+        "invept", "invvpid", "vmxon",      "vmread",  "vmlaunch", "mov-ss vmlaunch",
+    };
+    const char *name = names[fuzz_below(ARRAY_SIZE(names))];
+    u64 *operand = (u64 *)arena_page(PAGE_SCRATCH);
+
+    exec_clear();
+    exec.gpr[RCX] = (u64)operand;
+    operand[0] = random_pointer();
+    operand[1] = fuzz_one_in(2) ? 0 : fuzz_value();
+    if (text_starts(name, "vmread")) {
+        exec.gpr[RAX] = random_field();
+    } else if (text_equal(name, "vmwrite")) {
+        /* Only one that fails. */
+        exec.gpr[RAX] = random_field() | 0x9000;
+    } else if (text_starts(name, "inv")) {
+        exec.gpr[RAX] = fuzz_below(8);
+        if (fuzz_one_in(2))
+            operand[0] = text_equal(name, "invept") ? vm_read(EPT_POINTER) : fuzz_below(8);
+    } else if (text_equal(name, "vmlaunch")) {
+        /* Of a VMCS that is launched. */
+        if (vm_current() == ~0ull || !fuzz_slots[fuzz_slot].launched)
+            return;
+    }
+    if (fuzz_shown)
+        say(" %s", name);
+    run_instruction(name);
+    fuzz_note("to", operand[0]);
+}
+
+static void leave_and_enter_vmx(void)
+{
+    exec_clear();
+    run_instruction("vmxoff");
+    exec.gpr[RAX] = GUEST_RIP;
+    run_instruction("vmread");
+    fuzz_note("vmxon", vm_on(arena_address(PAGE_VMXON)));
+    fuzz_note("current", vm_current());
+    vm_load(arena_address(PAGE_FUZZ_VMCS + fuzz_slot));
+}
+
+/* ---- a step: VMCS, changes, entry ---- */
+
+static void rebuild(void)
+{
+    vm_clear(arena_address(PAGE_FUZZ_VMCS + fuzz_slot));
+    vm_load(arena_address(PAGE_FUZZ_VMCS + fuzz_slot));
+    fuzz_make_guest();
+    fuzz_slots[fuzz_slot].launched = false;
+    fuzz_slots[fuzz_slot].failures = 0;
+    if (fuzz_shown)
+        say(" new %s slot %u", guest_mode_names[guest_mode], fuzz_slot);
+}
+
+static void choose_slot(void)
+{
+    fuzz_select(fuzz_below(FUZZ_SLOTS));
+    vm_load(arena_address(PAGE_FUZZ_VMCS + fuzz_slot));
+    if (!fuzz_slots[fuzz_slot].built)
+        rebuild();
+    else if (fuzz_shown)
+        say(" slot %u", fuzz_slot);
+    if (fuzz_one_in(16)) {
+        vm_clear(arena_address(PAGE_FUZZ_VMCS + fuzz_slot));
+        vm_load(arena_address(PAGE_FUZZ_VMCS + fuzz_slot));
+        fuzz_slots[fuzz_slot].launched = false;
+    }
+}
+
+static bool is_instruction(u32 reason)
+{
+    return (reason >= EXIT_REASON_CPUID && reason <= EXIT_REASON_MSR_WRITE) ||
+           (reason >= EXIT_REASON_GDTR_IDTR && reason <= EXIT_REASON_LDTR_TR) ||
+           (reason >= EXIT_REASON_INVEPT && reason != EXIT_REASON_PREEMPTION_TIMER &&
+            reason != EXIT_REASON_APIC_WRITE);
+}
+
+/* What a hypervisor does after an exit, more or less. */
+static void follow_up(void)
+{
+    u32 reason = (u32)vm_read(VM_EXIT_REASON), event = (u32)vm_read(IDT_VECTORING_INFO_FIELD);
+
+    if (event & INTR_INFO_VALID_MASK && !fuzz_one_in(4)) {
+        vm_write(VM_ENTRY_INTR_INFO_FIELD, event & ~INTR_INFO_NMI_UNBLOCKED);
+        vm_write(VM_ENTRY_EXCEPTION_ERROR_CODE, vm_read(IDT_VECTORING_ERROR_CODE));
+        vm_write(VM_ENTRY_INSTRUCTION_LEN, vm_read(VM_EXIT_INSTRUCTION_LEN));
+    } else if (is_instruction(reason) && !fuzz_one_in(8)) {
+        guest_skip();
+    }
+    if (reason == EXIT_REASON_VMCALL || reason == EXIT_REASON_TRIPLE_FAULT || fuzz_one_in(8)) {
+        vm_write(GUEST_RIP, guest_mode == GUEST_REAL || guest_mode == GUEST_V86 ? 0 : guest_entry);
+        vm_write(GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
+        fuzz_make_code();
+    }
+}
+
+static void change(void)
+{
+    static const u8 counts[] = {0, 0, 0, 1, 1, 1, 2, 4};
+
+    if (fuzz_one_in(4))
+        fuzz_make_registers();
+    if (fuzz_one_in(8))
+        fuzz_change_memory();
+    fuzz_change_fields(counts[fuzz_below(ARRAY_SIZE(counts))]);
+}
+
+static enum fuzz_end enter(void)
+{
+    struct fuzz_slot *slot = &fuzz_slots[fuzz_slot];
+    bool launch = slot->launched == fuzz_one_in(32);
+    enum fuzz_end end;
+
+    entered++;
+    exec.rflags = RFLAGS_FIXED;
+    exec_code(launch ? "vmlaunch" : "vmresume");
+    end = fuzz_note_entry();
+    if (end != FUZZ_FAILED) {
+        slot->launched = true;
+        exited++;
+    }
+    return end;
+}
+
+/* False: the machine is no more the same everywhere, and has to start afresh. */
+static bool step(void)
+{
+    enum fuzz_end end;
+
+    if (!fuzz_slots[fuzz_slot].built || vm_current() == ~0ull || fuzz_one_in(10))
+        choose_slot();
+    else if (fuzz_one_in(32))
+        rebuild();
+    if (fuzz_one_in(12))
+        random_instruction();
+    if (fuzz_one_in(256))
+        leave_and_enter_vmx();
+    change();
+    fuzz_contain();
+    end = enter();
+    if (end == FUZZ_WATCHDOG)
+        return false;
+    if (end == FUZZ_EXITED)
+        follow_up();
+    if (end == FUZZ_FAILED || fuzz_one_in(3))
+        fuzz_undo();
+    /* A guest that fails again without what was changed for it to fail is of no more use. */
+    if (end != FUZZ_FAILED)
+        fuzz_slots[fuzz_slot].failures = 0;
+    else if (++fuzz_slots[fuzz_slot].failures == 3)
+        rebuild();
+    return true;
+}
+
+static void start_block(u64 block)
+{
+    random_seed(config.seed * 1000003 + block);
+    fuzz_hash = 0;
+    fuzz_slot = 0;
+}
+
+static void block_row(u64 block)
+{
+    start_block(block);
+    if (!fresh_block(block))
+        return;
+    for (u32 i = 0; i < BLOCK; i++)
+        if (!step() && !fresh_block(block))
+            return;
+    fuzz_note_memory();
+    say("%lx", fuzz_hash);
+    row_end();
+    guest_area = guest_area_default;
+}
+
+/* Each entry in a line of its own. */
+static void single_rows(u64 block)
+{
+    fuzz_shown = true;
+    start_block(block);
+    if (!fresh_block(block))
+        return;
+    for (u32 i = 0; i < BLOCK; i++) {
+        bool same = step();
+
+        format_text(row_name, sizeof(row_name), "fuzz.seed %lu block %lu entry %u", config.seed,
+                    block, i);
+        row_end();
+        if (!same && !fresh_block(block))
+            return;
+    }
+    fuzz_note_memory();
+    format_text(row_name, sizeof(row_name), "fuzz.seed %lu block %lu memory", config.seed, block);
+    row_end();
+    fuzz_shown = false;
+    guest_area = guest_area_default;
+}
+
+static bool is_single(u64 block)
+{
+    for (u32 i = 0; i < config.single_count; i++)
+        if (config.single[i] == block)
             return true;
     return false;
-}
-
-static void say_outcome(void)
-{
-    u32 reason = (u32)vm_read(VM_EXIT_REASON);
-
-    /* Where the watchdog ends a loop depends on what else took time. */
-    if (exec.end == EXEC_EXITED && reason == EXIT_REASON_PREEMPTION_TIMER)
-        say("exit 52");
-    /* Of several things wrong in the guest's state any may be found first. SDM vol. 3, 27.8. */
-    else if (exec.end == EXEC_EXITED && changed_field(VMCS_LINK_POINTER) &&
-             reason == (VMX_EXIT_REASONS_FAILED_VMENTRY | EXIT_REASON_INVALID_STATE))
-        say("exit 33");
-    else
-        say_exec();
-}
-
-static void fuzz_entry(void)
-{
-    guest_run(true);
-    say_outcome();
-}
-
-static void single_rows(u64 first, u64 count)
-{
-    for (u64 i = first; i < first + count; i++) {
-        if (!row(STATE_VMCS, "fuzz.seed %lu entry %lu", config.seed, i))
-            continue;
-        random_seed(config.seed * 1000003 + i);
-        if (!make_guest()) {
-            say("not entered");
-        } else {
-            say("%s %s", guest_mode_names[guest_mode], fuzz_code);
-            for (u32 j = 0; j < fuzz_field_count; j++)
-                say(" %x", fuzz_fields[j]);
-            say(": ");
-            fuzz_entry();
-        }
-        row_end();
-    }
-}
-
-static u64 hash_text(u64 hash, const char *text)
-{
-    while (*text)
-        hash = (hash ^ (u8)*text++) * 0x100000001b3;
-    return hash;
-}
-
-static void block_rows(u64 count)
-{
-    for (u64 block = 0; block < count / BLOCK; block++) {
-        u64 hash = 0xcbf29ce484222325;
-
-        for (u64 i = block * BLOCK; i < (block + 1) * BLOCK; i++) {
-            if (!row(STATE_VMCS, "fuzz.seed %lu block %lu", config.seed, block))
-                return;
-            random_seed(config.seed * 1000003 + i);
-            if (make_guest())
-                fuzz_entry();
-            hash = hash_text(hash, line_text());
-            line_clear();
-        }
-        say("%lx", hash);
-        row_end();
-    }
 }
 
 void rows_fuzz(void)
@@ -331,10 +375,19 @@ void rows_fuzz(void)
             row_skip("preemption-timer");
         return;
     }
-    for (u32 i = 0; i < config.single_count; i++)
-        single_rows(config.single[i] * BLOCK, BLOCK);
-    if (config.fuzz)
-        block_rows(config.fuzz);
-    else if (config.single_count == 0)
-        single_rows(0, DEFAULT_ENTRIES);
+    if (config.single_count && !config.fuzz) {
+        for (u32 i = 0; i < config.single_count; i++)
+            single_rows(config.single[i]);
+        return;
+    }
+    for (u64 block = 0; block < (config.fuzz ? config.fuzz : DEFAULT_ENTRIES) / BLOCK; block++) {
+        if (is_single(block))
+            single_rows(block);
+        else
+            block_row(block);
+    }
+    if (!row(STATE_OFF, "fuzz.seed %lu entries", config.seed))
+        return;
+    say("%lu tried, %lu ran a guest", entered, exited);
+    row_end();
 }

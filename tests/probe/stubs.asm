@@ -160,6 +160,7 @@ exec_enter_far:
 global vm_exit_entry
 vm_exit_entry:
     SAVE_REGISTERS
+    mov [EXEC_GPR(4)], rsp
     pushfq
     pop qword [EXEC_RFLAGS]
     mov qword [EXEC_END], END_EXITED
