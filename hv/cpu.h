@@ -37,6 +37,7 @@ struct cpu {
     bool launched01;
     bool in_l2;       /* vmcs02 is current, L2 ran last */
     bool nmi_waiting; /* nmi_pending, taken over but not injected yet */
+    bool loads_cet;   /* the next entry loads CET state */
     u32 step;         /* why the monitor trap flag is on: STEP_* */
 
     /* Shared. */

@@ -8,6 +8,7 @@
 #include "log.h"
 #include "panic.h"
 #include "vmcs.h"
+#include "vmcs01.h"
 #include "../vmx/instructions.h"
 #include "../vmx/l2.h"
 
@@ -104,6 +105,8 @@ u64 exit_handle(struct cpu *cpu)
 
     if (__builtin_expect(panicking, 0))
         panic_stop_this_core();
+    if (__builtin_expect(cpu->loads_cet, 0))
+        vmcs_cet_loaded(cpu);
     if (__builtin_expect(cpu->step, 0))
         end_steps(cpu, reason);
     if (cpu->in_l2) {

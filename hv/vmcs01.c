@@ -144,6 +144,18 @@ static void init_controls(void)
     }
 }
 
+void vmcs_load_cet_once(struct cpu *cpu)
+{
+    vmcs_change(VM_ENTRY_CONTROLS, VM_ENTRY_LOAD_CET_STATE, VM_ENTRY_LOAD_CET_STATE);
+    cpu->loads_cet = true;
+}
+
+void vmcs_cet_loaded(struct cpu *cpu)
+{
+    vmcs_change(VM_ENTRY_CONTROLS, VM_ENTRY_LOAD_CET_STATE, 0);
+    cpu->loads_cet = false;
+}
+
 void vmcs01_flush_translations(void)
 {
     if (l0.has_vpid)

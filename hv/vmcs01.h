@@ -23,6 +23,14 @@ void vmcs_init_host(struct cpu *cpu);
 /* All segment registers of the guest, but for the descriptor tables. */
 void vmcs01_write_segments(const struct segment segment[SEG_COUNT]);
 
+/*
+ * CET state stays in its registers while L0 runs, which makes no use of it. The next entry loads it
+ * from the current VMCS all the same; those behind it must not: SSP may have got a value since that
+ * an entry refuses, as in compatibility mode one above 4 GiB.
+ */
+void vmcs_load_cet_once(struct cpu *cpu);
+void vmcs_cet_loaded(struct cpu *cpu);
+
 /* L1's own cached translations go, as at a change of its CR3. */
 void vmcs01_flush_translations(void);
 

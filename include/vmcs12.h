@@ -10,7 +10,7 @@
 #include "types.h"
 #include "vmcs_fields.h"
 
-#define VMCS12_REVISION 0x504c5304u /* "PLS", version 4 */
+#define VMCS12_REVISION 0x504c5305u /* "PLS", version 5 */
 #define VMCS12_SHADOW   BIT(31)     /* the shadow-VMCS indicator, in the revision's word */
 
 typedef u64 natural_width;
@@ -178,6 +178,12 @@ struct vmcs12 {
     u64 ve_information_address;
     u64 vm_function_control;
     u64 eptp_list_address;
+    natural_width guest_ia32_s_cet;
+    natural_width guest_ssp;
+    natural_width guest_intr_ssp_table;
+    natural_width host_ia32_s_cet;
+    natural_width host_ssp;
+    natural_width host_intr_ssp_table;
     u16 guest_uinv;
 } __attribute__((packed, aligned(8)));
 

@@ -148,6 +148,9 @@
     X(GUEST_PENDING_DBG_EXCEPTIONS, 0x6822, guest_pending_dbg_exceptions, ALWAYS)                  \
     X(GUEST_SYSENTER_ESP, 0x6824, guest_sysenter_esp, ALWAYS)                                      \
     X(GUEST_SYSENTER_EIP, 0x6826, guest_sysenter_eip, ALWAYS)                                      \
+    X(GUEST_IA32_S_CET, 0x6828, guest_ia32_s_cet, ENTRY_LOAD_CET)                                  \
+    X(GUEST_SSP, 0x682a, guest_ssp, ENTRY_LOAD_CET)                                                \
+    X(GUEST_INTR_SSP_TABLE, 0x682c, guest_intr_ssp_table, ENTRY_LOAD_CET)                          \
     X(HOST_CR0, 0x6c00, host_cr0, ALWAYS)                                                          \
     X(HOST_CR3, 0x6c02, host_cr3, ALWAYS)                                                          \
     X(HOST_CR4, 0x6c04, host_cr4, ALWAYS)                                                          \
@@ -159,7 +162,10 @@
     X(HOST_IA32_SYSENTER_ESP, 0x6c10, host_ia32_sysenter_esp, ALWAYS)                              \
     X(HOST_IA32_SYSENTER_EIP, 0x6c12, host_ia32_sysenter_eip, ALWAYS)                              \
     X(HOST_RSP, 0x6c14, host_rsp, ALWAYS)                                                          \
-    X(HOST_RIP, 0x6c16, host_rip, ALWAYS)
+    X(HOST_RIP, 0x6c16, host_rip, ALWAYS)                                                          \
+    X(HOST_IA32_S_CET, 0x6c18, host_ia32_s_cet, EXIT_LOAD_CET)                                     \
+    X(HOST_SSP, 0x6c1a, host_ssp, EXIT_LOAD_CET)                                                   \
+    X(HOST_INTR_SSP_TABLE, 0x6c1c, host_intr_ssp_table, EXIT_LOAD_CET)
 
 /* Fields that L0 uses in its own VMCSs and never offers to L1. */
 #define VMCS_L0_FIELDS(X) X(PCONFIG_EXITING_BITMAP, 0x203e)

@@ -166,6 +166,11 @@
 #define MSR_IA32_VMX_EXIT_CTLS2           0x493
 #define MSR_IA32_RTIT_OUTPUT_BASE         0x560
 #define MSR_IA32_RTIT_ADDR3_B             0x587
+#define MSR_IA32_S_CET                    0x6a2
+#define CET_RESERVED                      0x3c0ull
+#define CET_SUPPRESS                      BIT64(10)
+#define CET_TRACKER                       BIT64(11)
+#define MSR_IA32_INTERRUPT_SSP_TABLE      0x6a8
 #define MSR_X2APIC_FIRST                  0x800
 #define MSR_X2APIC_LAST                   0x8ff
 #define MSR_IA32_TME_CAPABILITY           0x981

@@ -92,6 +92,9 @@ static bool hw_has(const struct vmx_caps *hw, enum feature feature)
     /* By this alone L0 tells fetches from user-mode addresses from the others. */
     if (feature == FEATURE_MODE_BASED_EXECUTE && !(hw->ept_vpid & EPT_CAP_ADVANCED_EXIT_INFO))
         return false;
+    /* L1's SSP is loaded by an entry: no instruction of L0's can do it. */
+    if (feature == FEATURE_EXIT_LOAD_CET && !hw_has(hw, FEATURE_ENTRY_LOAD_CET))
+        return false;
     if (at.word == WORD_EPT_VPID)
         return hw->ept_vpid >> at.bit & 1;
     if (at.word == WORD_VMFUNC)

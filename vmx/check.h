@@ -6,8 +6,9 @@
  *
  * Left to the hardware, whose answer (exit reason 33) depends on the model and reaches L1
  * unchanged because vmcs02 holds vmcs12's values: reserved bits of GUEST_IA32_DEBUGCTL; bit 4
- * (enclave interruption) of the interruptibility state; RTM and bus-lock bits of the pending
- * debug exceptions on processors without those; NMI injection while blocking by STI.
+ * (enclave interruption) of the interruptibility state; the upper halves of IA32_S_CET and SSP;
+ * RTM and bus-lock bits of the pending debug exceptions on processors without those; NMI injection
+ * while blocking by STI.
  */
 #ifndef PLASTRON_VMX_CHECK_H
 #define PLASTRON_VMX_CHECK_H
@@ -91,6 +92,13 @@ static inline bool controls_allowed(u32 value, u64 msr)
 static inline bool pat_valid(u64 pat)
 {
     return !(pat & 0xf8f8f8f8f8f8f8f8) && !(pat >> 1 & ~(pat >> 2) & 0x0101010101010101);
+}
+
+/* CET state to load, of host or guest, but for the upper halves of IA32_S_CET and SSP. */
+static inline bool cet_valid(u64 s_cet, u64 ssp, u64 ssp_table, u32 linear_bits)
+{
+    return !(s_cet & CET_RESERVED) && (~s_cet & (CET_SUPPRESS | CET_TRACKER)) && !(ssp & 3) &&
+           !not_canonical(ssp_table, linear_bits);
 }
 
 #define EFER_VALID (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)

@@ -93,6 +93,16 @@ static bool msrs_valid(const struct guest *guest)
              not_canonical(vmcs12->guest_sysenter_eip, linear_bits));
 }
 
+/* The same section, and that on SSP: CET state, if loaded. */
+static bool cet_state_valid(const struct guest *guest)
+{
+    const struct vmcs12 *vmcs12 = guest->vmcs12;
+
+    return !(vmcs12->vm_entry_controls & VM_ENTRY_LOAD_CET_STATE) ||
+           cet_valid(vmcs12->guest_ia32_s_cet, vmcs12->guest_ssp, vmcs12->guest_intr_ssp_table,
+                     guest->caps->linear_bits);
+}
+
 /* The same section: IA32_EFER, if loaded. */
 static bool efer_valid(const struct guest *guest)
 {
@@ -412,8 +422,8 @@ bool check_guest_state(const struct vmcs12 *vmcs12, const struct vmx_caps *caps,
 
     *qualification = ENTRY_FAIL_DEFAULT;
     if (!control_registers_valid(&guest) || !msrs_valid(&guest) || !efer_valid(&guest) ||
-        !segments_valid(&guest) || !tables_valid(&guest) || !rip_valid(&guest) ||
-        !rflags_valid(&guest))
+        !cet_state_valid(&guest) || !segments_valid(&guest) || !tables_valid(&guest) ||
+        !rip_valid(&guest) || !rflags_valid(&guest))
         return false;
     *qualification = ENTRY_FAIL_VMCS_LINK_PTR;
     if (!link_pointer_valid(&guest, current_vmcs))

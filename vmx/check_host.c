@@ -30,6 +30,24 @@ static bool host_msrs_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *
            (!(efer & ~EFER_VALID) && (efer & (EFER_LMA | EFER_LME)) == mode);
 }
 
+/*
+ * The same section, and "Checks Related to Address-Space Size": CET state, if loaded. Canonical is
+ * what the host's paging mode takes for it: vmcs01's next entry loads these values, and must not
+ * fail on a processor that asks for no less.
+ */
+static bool host_cet_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
+{
+    u32 bits = vmcs12->host_cr4 & CR4_LA57 ? caps->linear_bits : 48;
+    u64 s_cet = vmcs12->host_ia32_s_cet, ssp = vmcs12->host_ssp;
+
+    if (!(vmcs12->vm_exit_controls & VM_EXIT_LOAD_CET_STATE))
+        return true;
+    if (!(vmcs12->vm_exit_controls & VM_EXIT_HOST_ADDR_SPACE_SIZE) && (s_cet | ssp) >> 32)
+        return false;
+    return cet_valid(s_cet, ssp, vmcs12->host_intr_ssp_table, bits) &&
+           !(not_canonical(s_cet, bits) | not_canonical(ssp, bits));
+}
+
 /* SDM vol. 3, "Checks on Host Segment and Descriptor-Table Registers". */
 static bool host_segments_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
 {
@@ -68,7 +86,7 @@ enum vm_instruction_error check_host_state(const struct vmcs12 *vmcs12, const st
                                            bool l1_long_mode)
 {
     bool valid = host_registers_valid(vmcs12, caps) && host_msrs_valid(vmcs12, caps) &&
-                 host_segments_valid(vmcs12, caps) &&
+                 host_cet_valid(vmcs12, caps) && host_segments_valid(vmcs12, caps) &&
                  host_address_space_valid(vmcs12, caps, l1_long_mode);
 
     return valid ? VMXERR_NONE : VMXERR_ENTRY_INVALID_HOST_STATE_FIELD;

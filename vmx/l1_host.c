@@ -106,6 +106,17 @@ static void load_msrs(const struct vmcs12 *vmcs12, const struct l2_leftover *lef
         wrmsr_safe(MSR_IA32_PERF_GLOBAL_CTRL, vmcs12->host_ia32_perf_global_ctrl);
 }
 
+/* The same section, and "Loading Host RIP, RSP, RFLAGS, and SSP". */
+static void load_cet(struct cpu *cpu, const struct vmcs12 *vmcs12)
+{
+    if (!(vmcs12->vm_exit_controls & VM_EXIT_LOAD_CET_STATE))
+        return;
+    vmwrite(GUEST_IA32_S_CET, vmcs12->host_ia32_s_cet);
+    vmwrite(GUEST_SSP, vmcs12->host_ssp);
+    vmwrite(GUEST_INTR_SSP_TABLE, vmcs12->host_intr_ssp_table);
+    vmcs_load_cet_once(cpu);
+}
+
 static void load_run_state(const struct vmcs12 *vmcs12, const struct l2_leftover *leftover)
 {
     u64 blocking = vmread(GUEST_INTERRUPTIBILITY_INFO) & INTERRUPTIBILITY_NMI;
@@ -152,6 +163,7 @@ void l1_host_load(struct cpu *cpu, struct vmcs02 *slot, const struct l2_leftover
 
     load_control_registers(vmcs12);
     load_msrs(vmcs12, leftover);
+    load_cet(cpu, vmcs12);
     load_segments(vmcs12);
     load_run_state(vmcs12, leftover);
     flush_translations(vmcs12);

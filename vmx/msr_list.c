@@ -3,6 +3,7 @@
 #include "check.h"
 #include "../hv/insn.h"
 #include "../hv/l0.h"
+#include "../hv/log.h"
 #include "../hv/msr.h"
 #include "../hv/trap.h"
 #include "../hv/vmcs.h"
@@ -67,6 +68,31 @@ static bool load_debugctl(u64 value)
     return true;
 }
 
+/* Whether an entry takes the value, too: processors may ask for what the paging mode has. */
+static bool entry_takes(u32 msr, u64 value)
+{
+    bool wide = vmread(VM_ENTRY_CONTROLS) & VM_ENTRY_IA32E_MODE;
+
+    if (not_canonical(value, vmread(GUEST_CR4) & CR4_LA57 ? l0.hw.linear_bits : 48))
+        return false;
+    return wide || msr != MSR_IA32_S_CET || !(value >> 32);
+}
+
+/* The entry that is to come may load the register from the VMCS. */
+static bool load_cet(enum vmcs_field field, u32 msr, u64 value)
+{
+    if (!msr_write(msr, value))
+        return false;
+    if (!(vmread(VM_ENTRY_CONTROLS) & VM_ENTRY_LOAD_CET_STATE))
+        return true;
+    if (!entry_takes(msr, value)) {
+        log_warn_once("deviation: an MSR area loads %#x with %#lx, which fails here", msr, value);
+        return false;
+    }
+    vmwrite(field, value);
+    return true;
+}
+
 /* Some MSRs live in the VMCS, where VM entry takes them from. */
 static bool load_msr(u32 index, u64 value)
 {
@@ -84,6 +110,8 @@ static bool load_msr(u32 index, u64 value)
     case MSR_IA32_SYSENTER_CS: vmwrite(GUEST_SYSENTER_CS, (u32)value); return true;
     case MSR_IA32_SYSENTER_ESP: return canonical_field(GUEST_SYSENTER_ESP, value);
     case MSR_IA32_SYSENTER_EIP: return canonical_field(GUEST_SYSENTER_EIP, value);
+    case MSR_IA32_S_CET: return load_cet(GUEST_IA32_S_CET, index, value);
+    case MSR_IA32_INTERRUPT_SSP_TABLE: return load_cet(GUEST_INTR_SSP_TABLE, index, value);
     default: return msr_write(index, value);
     }
 }

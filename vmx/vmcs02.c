@@ -15,16 +15,17 @@
 
 /* Guest fields copied when L1 wrote one of them, and back when L1 reads one. */
 static const u16 rare_guest[] = {
-    GUEST_ES_SELECTOR,   GUEST_CS_SELECTOR,  GUEST_SS_SELECTOR,   GUEST_DS_SELECTOR,
-    GUEST_FS_SELECTOR,   GUEST_GS_SELECTOR,  GUEST_LDTR_SELECTOR, GUEST_TR_SELECTOR,
-    GUEST_ES_LIMIT,      GUEST_CS_LIMIT,     GUEST_SS_LIMIT,      GUEST_DS_LIMIT,
-    GUEST_FS_LIMIT,      GUEST_GS_LIMIT,     GUEST_LDTR_LIMIT,    GUEST_TR_LIMIT,
-    GUEST_GDTR_LIMIT,    GUEST_IDTR_LIMIT,   GUEST_ES_AR_BYTES,   GUEST_CS_AR_BYTES,
-    GUEST_SS_AR_BYTES,   GUEST_DS_AR_BYTES,  GUEST_FS_AR_BYTES,   GUEST_GS_AR_BYTES,
-    GUEST_LDTR_AR_BYTES, GUEST_TR_AR_BYTES,  GUEST_ES_BASE,       GUEST_CS_BASE,
-    GUEST_SS_BASE,       GUEST_DS_BASE,      GUEST_FS_BASE,       GUEST_GS_BASE,
-    GUEST_LDTR_BASE,     GUEST_TR_BASE,      GUEST_GDTR_BASE,     GUEST_IDTR_BASE,
-    GUEST_SYSENTER_CS,   GUEST_SYSENTER_ESP, GUEST_SYSENTER_EIP,
+    GUEST_ES_SELECTOR,   GUEST_CS_SELECTOR,    GUEST_SS_SELECTOR,   GUEST_DS_SELECTOR,
+    GUEST_FS_SELECTOR,   GUEST_GS_SELECTOR,    GUEST_LDTR_SELECTOR, GUEST_TR_SELECTOR,
+    GUEST_ES_LIMIT,      GUEST_CS_LIMIT,       GUEST_SS_LIMIT,      GUEST_DS_LIMIT,
+    GUEST_FS_LIMIT,      GUEST_GS_LIMIT,       GUEST_LDTR_LIMIT,    GUEST_TR_LIMIT,
+    GUEST_GDTR_LIMIT,    GUEST_IDTR_LIMIT,     GUEST_ES_AR_BYTES,   GUEST_CS_AR_BYTES,
+    GUEST_SS_AR_BYTES,   GUEST_DS_AR_BYTES,    GUEST_FS_AR_BYTES,   GUEST_GS_AR_BYTES,
+    GUEST_LDTR_AR_BYTES, GUEST_TR_AR_BYTES,    GUEST_ES_BASE,       GUEST_CS_BASE,
+    GUEST_SS_BASE,       GUEST_DS_BASE,        GUEST_FS_BASE,       GUEST_GS_BASE,
+    GUEST_LDTR_BASE,     GUEST_TR_BASE,        GUEST_GDTR_BASE,     GUEST_IDTR_BASE,
+    GUEST_SYSENTER_CS,   GUEST_SYSENTER_ESP,   GUEST_SYSENTER_EIP,  GUEST_IA32_S_CET,
+    GUEST_SSP,           GUEST_INTR_SSP_TABLE,
 };
 
 /* Guest fields copied at each entry and exit. */
@@ -90,7 +91,8 @@ static void copy_in(const struct vmcs12 *vmcs12, const u16 *fields, u32 count)
 static void copy_out(struct vmcs12 *vmcs12, const u16 *fields, u32 count)
 {
     for (u32 i = 0; i < count; i++)
-        vmcs12_set(vmcs12, field_lookup(fields[i]), false, vmread(fields[i]));
+        if (field_exists(&l0.caps, fields[i]))
+            vmcs12_set(vmcs12, field_lookup(fields[i]), false, vmread(fields[i]));
 }
 
 #define POSTED_INTR_DESC_SIZE 64u
@@ -157,7 +159,7 @@ static void load_rare_guest(struct vmcs02 *slot)
 }
 
 /* SDM vol. 3, "Loading Guest Control Registers, Debug Registers, and MSRs". */
-static void load_inherited(const struct vmcs12 *vmcs12, const struct l1_state *l1)
+static void load_inherited(struct cpu *cpu, const struct vmcs12 *vmcs12, const struct l1_state *l1)
 {
     u32 entry = vmcs12->vm_entry_controls;
     u64 efer = l1->efer & ~EFER_LMA;
@@ -177,6 +179,8 @@ static void load_inherited(const struct vmcs12 *vmcs12, const struct l1_state *l
         vmwrite(GUEST_IA32_DEBUGCTL, l1->debugctl);
     }
     vmwrite(VM_ENTRY_CONTROLS, l0.controls.entry | (entry & VM_ENTRY_IA32E_MODE));
+    if (entry & VM_ENTRY_LOAD_CET_STATE)
+        vmcs_load_cet_once(cpu);
 }
 
 static void load_event(const struct vmcs12 *vmcs12)
@@ -284,7 +288,7 @@ void vmcs02_load(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l1
         load_controls(slot);
     if (slot->guest_dirty)
         load_rare_guest(slot);
-    load_inherited(vmcs12, l1);
+    load_inherited(cpu, vmcs12, l1);
     load_hot(cpu, slot);
     if (guest_uses_pae(vmcs12))
         vmcs_write_pdptes(pdpte);

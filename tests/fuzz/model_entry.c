@@ -189,6 +189,14 @@ static bool fixed(u64 value, u64 fixed0, u64 fixed1)
     return true;
 }
 
+static bool cet(u64 control, u64 ssp)
+{
+    for (u32 i = 6; i < 10; i++)
+        RULE(bit(control, i));
+    RULE(bit(control, 10) && bit(control, 11));
+    return ssp % 4 == 0;
+}
+
 bool model_host_valid(const struct vmcs12 *v, const struct vmx_caps *caps, bool l1_long_mode)
 {
     const u16 selectors[] = {v->host_es_selector, v->host_cs_selector, v->host_ss_selector,
@@ -210,6 +218,15 @@ bool model_host_valid(const struct vmcs12 *v, const struct vmx_caps *caps, bool 
     if (bit(v->vm_exit_controls, 21)) {
         RULE(!efer_bits(v->host_ia32_efer));
         RULE(bit(v->host_ia32_efer, 10) != wide || bit(v->host_ia32_efer, 8) != wide);
+    }
+    if (bit(v->vm_exit_controls, 28)) {
+        u32 bits = bit(v->host_cr4, 12) ? caps->linear_bits : 48;
+
+        RULE(!cet(v->host_ia32_s_cet, v->host_ssp));
+        RULE(!canonical(v->host_intr_ssp_table, bits));
+        RULE(!canonical(v->host_ia32_s_cet, bits));
+        RULE(!canonical(v->host_ssp, bits));
+        RULE(!wide && (v->host_ia32_s_cet >> 32 || v->host_ssp >> 32));
     }
     /* "Checks on Host Segment and Descriptor-Table Registers". */
     for (u32 i = 0; i < ARRAY_SIZE(selectors); i++)
@@ -259,6 +276,8 @@ static bool registers(const struct vmcs12 *v, const struct vmx_caps *caps)
         RULE(bit(v->guest_ia32_efer, 10) != ia32e);
         RULE(bit(v->guest_cr0, 31) && bit(v->guest_ia32_efer, 10) != bit(v->guest_ia32_efer, 8));
     }
+    RULE(bit(v->vm_entry_controls, 20) && !cet(v->guest_ia32_s_cet, v->guest_ssp));
+    RULE(bit(v->vm_entry_controls, 20) && !canonical(v->guest_intr_ssp_table, caps->linear_bits));
     return true;
 }
 

@@ -1070,4 +1070,85 @@ CODE 64, "breakpoint cpuid"
     ret
 END
 
+; ---- CET; what NASM does not know is spelled out
+
+CODE 64, "read ssp"
+    mov ecx, 0x6a2              ; IA32_S_CET, put back below
+    rdmsr
+    mov esi, eax
+    mov edi, edx
+    mov rbx, cr4
+    mov rax, rbx
+    bts rax, 23
+    mov cr4, rax
+    mov eax, 1
+    xor edx, edx
+    wrmsr
+    db 0xf3, 0x48, 0x0f, 0x1e, 0xcd ; rdsspq rbp
+    mov eax, esi
+    mov edx, edi
+    wrmsr
+    mov cr4, rbx
+    mov rax, rbp
+    ret
+END
+%macro CET_CODES 2 ; bits, stack pointer
+GUEST_CODE %1, "cet call"
+    call .here
+    vmcall
+.here:
+    ret
+END
+GUEST_CODE %1, "cet bad ret"
+    call .here
+    vmcall
+.here:
+    add dword [%2], 1
+    ret
+END
+GUEST_CODE %1, "cet call cpuid"
+    call .here
+    vmcall
+.here:
+    cpuid
+    ret
+END
+%endmacro
+CET_CODES 64, rsp
+CET_CODES 32, esp
+GUEST_CODE 64, "rdssp"
+    db 0xf3, 0x48, 0x0f, 0x1e, 0xc8 ; rdsspq rax
+    vmcall
+END
+GUEST_CODE 32, "rdssp"
+    db 0xf3, 0x0f, 0x1e, 0xc8 ; rdsspd eax
+    vmcall
+END
+GUEST_CODE 64, "cet jump endbr"
+    lea rax, [rel .here]
+    jmp rax
+    nop
+.here:
+    db 0xf3, 0x0f, 0x1e, 0xfa ; endbr64
+    vmcall
+END
+GUEST_CODE 64, "cet jump nop"
+    lea rax, [rel .here]
+    jmp rax
+    nop
+.here:
+    nop
+    vmcall
+END
+GUEST_CODE 64, "to compatibility mode"
+    push 0x48
+    lea rax, [rel .here]
+    push rax
+    o64 retf
+bits 32
+.here:
+    mov ebx, [edi]
+    vmcall
+END
+
 CODE_TABLE_END

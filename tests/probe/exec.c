@@ -7,7 +7,7 @@ struct trap_frame {
 };
 
 struct exec exec;
-u64 interrupts_seen, last_interrupt, nmis_seen;
+u64 interrupts_seen, last_interrupt, nmis_seen, shadow_stack_after;
 
 _Static_assert(offsetof(struct exec, rflags) == 128, "stubs.asm");
 _Static_assert(offsetof(struct exec, entry) == 136, "stubs.asm");

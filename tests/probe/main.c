@@ -117,6 +117,7 @@ static void run_rows(void)
     rows_vmfunc();
     rows_apic();
     rows_shadowing();
+    rows_cet();
     rows_time();
     rows_untouched();
     if (config.cpus > 1)

@@ -262,8 +262,10 @@ void exec_user32(const char *name); /* compatibility mode, CPL 3 */
 extern u64 interrupts_seen;         /* external interrupts that reached the probe */
 extern u64 last_interrupt;
 extern u64 nmis_seen;
-void vm_exit_entry(void); /* HOST_RIP of every VMCS of this core */
-void nmi_unblock(void);   /* an IRET ends what a VM exit or an NMI blocked */
+void vm_exit_entry(void);           /* HOST_RIP of every VMCS of this core */
+void vm_exit_on_shadow_stack(void); /* the same, with a call around CPUID on it first */
+extern u64 shadow_stack_after;      /* SSP after that call */
+void nmi_unblock(void);             /* an IRET ends what a VM exit or an NMI blocked */
 
 /* ---- smp.c: the other core, if there is one ---- */
 
@@ -562,6 +564,7 @@ void rows_ve(void);
 void rows_vmfunc(void);
 void rows_apic(void);
 void rows_shadowing(void);
+void rows_cet(void);
 void rows_machine(void);
 void rows_attack(void);
 void rows_smp(void);

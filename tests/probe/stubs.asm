@@ -17,6 +17,7 @@ default rel
 
 extern exec
 extern trap
+extern shadow_stack_after
 
 section .text
 
@@ -165,6 +166,28 @@ vm_exit_entry:
     pop qword [EXEC_RFLAGS]
     mov qword [EXEC_END], END_EXITED
     jmp exec_unwind
+
+; HOST_RIP of a VMCS whose exits switch shadow stacks on
+global vm_exit_on_shadow_stack
+vm_exit_on_shadow_stack:
+    push rax
+    push rbx
+    push rcx
+    push rdx
+    call .inside
+    db 0xf3, 0x48, 0x0f, 0x1e, 0xc8 ; rdsspq rax
+    mov [shadow_stack_after], rax
+    mov rax, cr4
+    btr rax, 23
+    mov cr4, rax
+    pop rdx
+    pop rcx
+    pop rbx
+    pop rax
+    jmp vm_exit_entry
+.inside:
+    cpuid
+    ret
 
 ; Where all ways out meet; trap() comes here too.
 global exec_unwind

@@ -388,8 +388,8 @@ static void test_everything(void **state)
     assert_int_equal(caps.misc, 0x6e0401ff);
     assert_int_equal(caps.true_pin, 0x000000ff00000016);
     assert_int_equal(caps.true_proc, 0xfff9fffe04006172);
-    assert_int_equal(caps.true_exit, 0x407fffff00036dfb);
-    assert_int_equal(caps.true_entry, 0x0000f3ff000011fb);
+    assert_int_equal(caps.true_exit, 0x507fffff00036dfb);
+    assert_int_equal(caps.true_entry, 0x0010f3ff000011fb);
     assert_int_equal(caps.ept_vpid, 0x00000f01067341c1);
 }
 
@@ -467,15 +467,14 @@ static bool wanted_exists(u32 i, const struct vmx_caps *caps)
 }
 
 /* Which fields exist, and VMCS_ENUM with them, with each pair of features masked. */
-static void test_exists(void **state)
+static void check_fields(const struct vmx_caps *hw)
 {
-    (void)state;
     for (u32 one = 0; one < FEATURE_COUNT; one++) {
         for (u32 two = one; two < FEATURE_COUNT; two++) {
             struct vmx_caps caps;
             u32 highest = 0;
 
-            capabilities_compute(&caps, &cpus[SKYLAKE], hidden(one) | hidden(two));
+            capabilities_compute(&caps, hw, hidden(one) | hidden(two));
             for (u32 i = 0; i < ARRAY_SIZE(wanted_fields); i++) {
                 u32 encoding = wanted_fields[i].encoding;
                 bool exists = wanted_exists(i, &caps);
@@ -489,6 +488,27 @@ static void test_exists(void **state)
             assert_int_equal(caps.vmcs_enum, highest << 1);
         }
     }
+}
+
+static void test_exists(void **state)
+{
+    (void)state;
+    check_fields(&cpus[SKYLAKE]);
+    check_fields(&cpus[EVERYTHING]);
+}
+
+/* L1's SSP is loaded by an entry of L0's. */
+static void test_cet(void **state)
+{
+    struct vmx_caps hw = cpus[EVERYTHING], caps;
+
+    (void)state;
+    capabilities_compute(&caps, &hw, hidden(FEATURE_ENTRY_LOAD_CET));
+    assert_true(caps_offer(&caps, FEATURE_EXIT_LOAD_CET));
+    hw.true_entry &= ~((u64)VM_ENTRY_LOAD_CET_STATE << 32);
+    capabilities_compute(&caps, &hw, 0);
+    assert_false(caps_offer(&caps, FEATURE_EXIT_LOAD_CET));
+    assert_false(caps_offer(&caps, FEATURE_ENTRY_LOAD_CET));
 }
 
 /* A hypervisor below has left these out: one that every processor has, the one with the highest
@@ -563,19 +583,13 @@ static void test_get_set(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_masks),
-        cmocka_unit_test(test_skylake),
-        cmocka_unit_test(test_ivy_bridge),
-        cmocka_unit_test(test_penryn),
-        cmocka_unit_test(test_oldest),
-        cmocka_unit_test(test_default1),
-        cmocka_unit_test(test_everything),
-        cmocka_unit_test(test_lookup),
-        cmocka_unit_test(test_exists),
-        cmocka_unit_test(test_missing_fields),
-        cmocka_unit_test(test_shadowing),
-        cmocka_unit_test(test_get_set),
-        cmocka_unit_test(test_mode_based_execute),
+        cmocka_unit_test(test_masks),          cmocka_unit_test(test_skylake),
+        cmocka_unit_test(test_ivy_bridge),     cmocka_unit_test(test_penryn),
+        cmocka_unit_test(test_oldest),         cmocka_unit_test(test_default1),
+        cmocka_unit_test(test_everything),     cmocka_unit_test(test_lookup),
+        cmocka_unit_test(test_exists),         cmocka_unit_test(test_cet),
+        cmocka_unit_test(test_missing_fields), cmocka_unit_test(test_shadowing),
+        cmocka_unit_test(test_get_set),        cmocka_unit_test(test_mode_based_execute),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,7 @@ static s32 outcome(const struct vmcs12 *v, const struct vmx_caps *caps)
 #define SEL(name, x)         V(guest_##name##_selector, x)
 #define BASE(name, x)        V(guest_##name##_base, x)
 #define LIMIT(name, x)       V(guest_##name##_limit, x)
+#define CET                  VOR(vm_entry_controls, VM_ENTRY_LOAD_CET_STATE)
 #define SHADOWING            VOR(secondary_vm_exec_control, SECONDARY_EXEC_SHADOW_VMCS)
 #define TF                   VOR(guest_rflags, RFLAGS_TF)
 #define INJECT(type, vector) V(INFO, EVENT(type, vector))
@@ -585,6 +586,21 @@ static const struct row state_rows[] = {
     {"RTM with BS", BASE_64, BAD, {PENDING(RTM | BIT64(12) | BS)}},
     {"RTM with MOV SS", BASE_64, BAD, {PENDING(RTM | BIT64(12)), SHADOW(MOV_SS)}},
     {"RTM with STI", BASE_64, OK, {PENDING(RTM | BIT64(12)), SHADOW(STI)}},
+    /* CET state */
+    {"CET", BASE_64, OK, {CET, V(guest_ia32_s_cet, 0x43f), V(guest_ssp, 0xfffffffc)}},
+    {"S_CET bit 6", BASE_64, BAD, {CET, V(guest_ia32_s_cet, BIT64(6))}},
+    {"S_CET bit 9", BASE_64, BAD, {CET, V(guest_ia32_s_cet, BIT64(9))}},
+    {"S_CET suppress", BASE_64, OK, {CET, V(guest_ia32_s_cet, BIT64(10))}},
+    {"S_CET tracker", BASE_64, OK, {CET, V(guest_ia32_s_cet, BIT64(11))}},
+    {"S_CET suppress and tracker", BASE_64, BAD, {CET, V(guest_ia32_s_cet, 0xc04)}},
+    {"SSP bit 0", BASE_64, BAD, {CET, V(guest_ssp, 1)}},
+    {"SSP bit 1", BASE_64, BAD, {CET, V(guest_ssp, 2)}},
+    {"SSP table", BASE_64, OK, {CET, V(guest_intr_ssp_table, CANONICAL_HIGH)}},
+    {"SSP table not canonical", BASE_64, BAD, {CET, V(guest_intr_ssp_table, NON_CANONICAL)}},
+    {"CET not loaded",
+     BASE_64,
+     OK,
+     {V(guest_ia32_s_cet, ~0ull), V(guest_ssp, 3), V(guest_intr_ssp_table, NON_CANONICAL)}},
     /* VMCS link pointer */
     {"link", BASE_64, OK, {V(vmcs_link_pointer, TEST_LINK)}},
     {"link to the current VMCS", BASE_64, LINK, {V(vmcs_link_pointer, TEST_CURRENT_VMCS)}},

@@ -11,6 +11,8 @@ static s32 outcome(const struct vmcs12 *v, const struct vmx_caps *caps)
     return (s32)check_host_state(v, caps, l1_long_mode);
 }
 
+#define CET VOR(EXIT, VM_EXIT_LOAD_CET_STATE)
+
 static const struct row rows_64[] = {
     {"unchanged", BASE_64, OK, {}},
     {"PAE guest", BASE_PAE, OK, {}},
@@ -66,6 +68,36 @@ static const struct row rows_64[] = {
     {"EFER.LME 0", BASE_64, BAD, {VCLR(host_ia32_efer, EFER_LME)}},
     {"EFER.LMA and LME 0", BASE_64, BAD, {VCLR(host_ia32_efer, EFER_LMA | EFER_LME)}},
     {"EFER not loaded", BASE_64, OK, {V(host_ia32_efer, 0), VCLR(EXIT, VM_EXIT_LOAD_IA32_EFER)}},
+    /* CET state */
+    {"CET",
+     BASE_64,
+     OK,
+     {CET, V(host_ia32_s_cet, CANONICAL_HIGH | 0x43f), V(host_ssp, CANONICAL_LOW_END & ~3ull),
+      V(host_intr_ssp_table, CANONICAL_HIGH)}},
+    {"S_CET bit 6", BASE_64, BAD, {CET, V(host_ia32_s_cet, BIT64(6))}},
+    {"S_CET bit 9", BASE_64, BAD, {CET, V(host_ia32_s_cet, BIT64(9))}},
+    {"S_CET suppress", BASE_64, OK, {CET, V(host_ia32_s_cet, BIT64(10))}},
+    {"S_CET tracker", BASE_64, OK, {CET, V(host_ia32_s_cet, BIT64(11))}},
+    {"S_CET suppress and tracker", BASE_64, BAD, {CET, V(host_ia32_s_cet, 0xc00)}},
+    {"S_CET not canonical", BASE_64, BAD, {CET, V(host_ia32_s_cet, NON_CANONICAL)}},
+    {"SSP bit 0", BASE_64, BAD, {CET, V(host_ssp, 1)}},
+    {"SSP bit 1", BASE_64, BAD, {CET, V(host_ssp, 2)}},
+    {"SSP bit 2", BASE_64, OK, {CET, V(host_ssp, 4)}},
+    {"SSP not canonical", BASE_64, BAD, {CET, V(host_ssp, NON_CANONICAL)}},
+    {"SSP table not canonical", BASE_64, BAD, {CET, V(host_intr_ssp_table, NON_CANONICAL)}},
+    {"SSP canonical in five levels only",
+     BASE_64,
+     BAD,
+     {CET, C(linear_bits, 57), V(host_ssp, NON_CANONICAL)}},
+    {"SSP of five levels",
+     BASE_64,
+     OK,
+     {CET, C(linear_bits, 57), C(cr4_fixed1, ~0ull), VOR(host_cr4, CR4_LA57),
+      V(host_ssp, NON_CANONICAL)}},
+    {"CET not loaded",
+     BASE_64,
+     OK,
+     {V(host_ia32_s_cet, ~0ull), V(host_ssp, 1), V(host_intr_ssp_table, NON_CANONICAL)}},
     /* segments and tables */
     {"CS 0", BASE_64, BAD, {V(host_cs_selector, 0)}},
     {"TR 0", BASE_64, BAD, {V(host_tr_selector, 0)}},
@@ -118,6 +150,12 @@ static const struct row rows_64[] = {
         V(host_ss_selector, 8), VCLR(host_cr4, CR4_PCIDE)
 
 static const struct row rows_32[] = {
+    {"CET of a 32-bit host", BASE_PAE, OK, {HOST_32, CET, V(host_ssp, 0xfffffffc)}},
+    {"SSP of a 32-bit host, bit 32", BASE_PAE, BAD, {HOST_32, CET, V(host_ssp, BIT64(32))}},
+    {"S_CET of a 32-bit host, bit 32",
+     BASE_PAE,
+     BAD,
+     {HOST_32, CET, V(host_ia32_s_cet, BIT64(32))}},
     {"32-bit", BASE_PAE, OK, {HOST_32}},
     {"without PAE", BASE_PAE, OK, {HOST_32, VCLR(host_cr4, CR4_PAE)}},
     {"64-bit host", BASE_PAE, BAD, {}},
