@@ -10,7 +10,7 @@
 #include "types.h"
 #include "vmcs_fields.h"
 
-#define VMCS12_REVISION 0x504c5305u /* "PLS", version 5 */
+#define VMCS12_REVISION 0x504c5306u /* "PLS", version 6 */
 #define VMCS12_SHADOW   BIT(31)     /* the shadow-VMCS indicator, in the revision's word */
 
 typedef u64 natural_width;
@@ -184,6 +184,8 @@ struct vmcs12 {
     natural_width host_ia32_s_cet;
     natural_width host_ssp;
     natural_width host_intr_ssp_table;
+    u64 guest_ia32_pkrs;
+    u64 host_ia32_pkrs;
     u16 guest_uinv;
 } __attribute__((packed, aligned(8)));
 

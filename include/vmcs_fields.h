@@ -61,9 +61,11 @@
     X(GUEST_PDPTR1, 0x280c, guest_pdptr1, EPT)                                                     \
     X(GUEST_PDPTR2, 0x280e, guest_pdptr2, EPT)                                                     \
     X(GUEST_PDPTR3, 0x2810, guest_pdptr3, EPT)                                                     \
+    X(GUEST_IA32_PKRS, 0x2818, guest_ia32_pkrs, ENTRY_LOAD_PKRS)                                   \
     X(HOST_IA32_PAT, 0x2c00, host_ia32_pat, EXIT_LOAD_PAT)                                         \
     X(HOST_IA32_EFER, 0x2c02, host_ia32_efer, EXIT_LOAD_EFER)                                      \
     X(HOST_IA32_PERF_GLOBAL_CTRL, 0x2c04, host_ia32_perf_global_ctrl, EXIT_LOAD_PERF_GLOBAL)       \
+    X(HOST_IA32_PKRS, 0x2c06, host_ia32_pkrs, EXIT_LOAD_PKRS)                                      \
     X(PIN_BASED_VM_EXEC_CONTROL, 0x4000, pin_based_vm_exec_control, ALWAYS)                        \
     X(CPU_BASED_VM_EXEC_CONTROL, 0x4002, cpu_based_vm_exec_control, ALWAYS)                        \
     X(EXCEPTION_BITMAP, 0x4004, exception_bitmap, ALWAYS)                                          \

@@ -67,6 +67,7 @@
     X(EXIT_LOAD_EFER, "exit-load-efer", EXIT, 21)                                                  \
     X(SAVE_PREEMPTION_TIMER, "save-preemption-timer", EXIT, 22)                                    \
     X(EXIT_LOAD_CET, "exit-load-cet-state", EXIT, 28)                                              \
+    X(EXIT_LOAD_PKRS, "exit-load-pkrs", EXIT, 29)                                                  \
     X(SAVE_PERF_GLOBAL, "save-perf-global-ctrl", EXIT, 30)                                         \
     X(ENTRY_LOAD_DEBUG_CONTROLS, "load-debug-controls", ENTRY, 2)                                  \
     X(GUEST_64BIT, "ia32e-mode-guest", ENTRY, 9)                                                   \
@@ -74,6 +75,7 @@
     X(ENTRY_LOAD_PAT, "entry-load-pat", ENTRY, 14)                                                 \
     X(ENTRY_LOAD_EFER, "entry-load-efer", ENTRY, 15)                                               \
     X(ENTRY_LOAD_CET, "entry-load-cet-state", ENTRY, 20)                                           \
+    X(ENTRY_LOAD_PKRS, "entry-load-pkrs", ENTRY, 22)                                               \
     X(EPT_EXECUTE_ONLY, "ept-execute-only", EPT_VPID, 0)                                           \
     X(EPT_5_LEVEL, "ept-5-level", EPT_VPID, 7)                                                     \
     X(EPT_UC, "ept-uncacheable", EPT_VPID, 8)                                                      \

@@ -171,6 +171,7 @@
 #define CET_SUPPRESS                      BIT64(10)
 #define CET_TRACKER                       BIT64(11)
 #define MSR_IA32_INTERRUPT_SSP_TABLE      0x6a8
+#define MSR_IA32_PKRS                     0x6e1
 #define MSR_X2APIC_FIRST                  0x800
 #define MSR_X2APIC_LAST                   0x8ff
 #define MSR_IA32_TME_CAPABILITY           0x981

@@ -26,6 +26,8 @@ static bool host_msrs_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *
         return false;
     if ((controls & VM_EXIT_LOAD_IA32_PAT) && !pat_valid(vmcs12->host_ia32_pat))
         return false;
+    if ((controls & VM_EXIT_LOAD_IA32_PKRS) && vmcs12->host_ia32_pkrs >> 32)
+        return false;
     return !(controls & VM_EXIT_LOAD_IA32_EFER) ||
            (!(efer & ~EFER_VALID) && (efer & (EFER_LMA | EFER_LME)) == mode);
 }

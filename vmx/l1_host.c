@@ -104,6 +104,8 @@ static void load_msrs(const struct vmcs12 *vmcs12, const struct l2_leftover *lef
     vmwrite(GUEST_SYSENTER_EIP, vmcs12->host_ia32_sysenter_eip);
     if (exit & VM_EXIT_LOAD_PERF_GLOBAL_CTRL)
         wrmsr_safe(MSR_IA32_PERF_GLOBAL_CTRL, vmcs12->host_ia32_perf_global_ctrl);
+    if (exit & VM_EXIT_LOAD_IA32_PKRS)
+        wrmsr_safe(MSR_IA32_PKRS, vmcs12->host_ia32_pkrs);
 }
 
 /* The same section, and "Loading Host RIP, RSP, RFLAGS, and SSP". */

@@ -93,6 +93,16 @@ static bool load_cet(enum vmcs_field field, u32 msr, u64 value)
     return true;
 }
 
+/* The same. */
+static bool load_pkrs(u64 value)
+{
+    if (!msr_write(MSR_IA32_PKRS, value))
+        return false;
+    if (vmread(VM_ENTRY_CONTROLS) & VM_ENTRY_LOAD_IA32_PKRS)
+        vmwrite(GUEST_IA32_PKRS, value);
+    return true;
+}
+
 /* Some MSRs live in the VMCS, where VM entry takes them from. */
 static bool load_msr(u32 index, u64 value)
 {
@@ -112,6 +122,7 @@ static bool load_msr(u32 index, u64 value)
     case MSR_IA32_SYSENTER_EIP: return canonical_field(GUEST_SYSENTER_EIP, value);
     case MSR_IA32_S_CET: return load_cet(GUEST_IA32_S_CET, index, value);
     case MSR_IA32_INTERRUPT_SSP_TABLE: return load_cet(GUEST_INTR_SSP_TABLE, index, value);
+    case MSR_IA32_PKRS: return load_pkrs(value);
     default: return msr_write(index, value);
     }
 }

@@ -8,8 +8,6 @@
 #include "../mm/walk.h"
 #include "x86.h"
 
-#define MSR_IA32_PKRS 0x6e1
-
 bool l1_in_64bit_code(void) { return vmread(GUEST_CS_AR_BYTES) & AR_L_MASK; }
 
 struct vmx_operand operand_decode(struct cpu *cpu)

@@ -25,7 +25,7 @@ static const u16 rare_guest[] = {
     GUEST_SS_BASE,       GUEST_DS_BASE,        GUEST_FS_BASE,       GUEST_GS_BASE,
     GUEST_LDTR_BASE,     GUEST_TR_BASE,        GUEST_GDTR_BASE,     GUEST_IDTR_BASE,
     GUEST_SYSENTER_CS,   GUEST_SYSENTER_ESP,   GUEST_SYSENTER_EIP,  GUEST_IA32_S_CET,
-    GUEST_SSP,           GUEST_INTR_SSP_TABLE,
+    GUEST_SSP,           GUEST_INTR_SSP_TABLE, GUEST_IA32_PKRS,
 };
 
 /* Guest fields copied at each entry and exit. */
@@ -178,7 +178,9 @@ static void load_inherited(struct cpu *cpu, const struct vmcs12 *vmcs12, const s
         vmwrite(GUEST_DR7, l1->dr7);
         vmwrite(GUEST_IA32_DEBUGCTL, l1->debugctl);
     }
-    vmwrite(VM_ENTRY_CONTROLS, l0.controls.entry | (entry & VM_ENTRY_IA32E_MODE));
+    /* L0 makes no use of PKRS: without the control L2 finds L1's in the register. */
+    vmwrite(VM_ENTRY_CONTROLS,
+            l0.controls.entry | (entry & (VM_ENTRY_IA32E_MODE | VM_ENTRY_LOAD_IA32_PKRS)));
     if (entry & VM_ENTRY_LOAD_CET_STATE)
         vmcs_load_cet_once(cpu);
 }

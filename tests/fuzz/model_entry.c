@@ -219,6 +219,7 @@ bool model_host_valid(const struct vmcs12 *v, const struct vmx_caps *caps, bool 
         RULE(!efer_bits(v->host_ia32_efer));
         RULE(bit(v->host_ia32_efer, 10) != wide || bit(v->host_ia32_efer, 8) != wide);
     }
+    RULE(bit(v->vm_exit_controls, 29) && v->host_ia32_pkrs >> 32);
     if (bit(v->vm_exit_controls, 28)) {
         u32 bits = bit(v->host_cr4, 12) ? caps->linear_bits : 48;
 
@@ -276,6 +277,7 @@ static bool registers(const struct vmcs12 *v, const struct vmx_caps *caps)
         RULE(bit(v->guest_ia32_efer, 10) != ia32e);
         RULE(bit(v->guest_cr0, 31) && bit(v->guest_ia32_efer, 10) != bit(v->guest_ia32_efer, 8));
     }
+    RULE(bit(v->vm_entry_controls, 22) && v->guest_ia32_pkrs >> 32);
     RULE(bit(v->vm_entry_controls, 20) && !cet(v->guest_ia32_s_cet, v->guest_ssp));
     RULE(bit(v->vm_entry_controls, 20) && !canonical(v->guest_intr_ssp_table, caps->linear_bits));
     return true;

@@ -118,6 +118,7 @@ static void run_rows(void)
     rows_apic();
     rows_shadowing();
     rows_cet();
+    rows_pkrs();
     rows_time();
     rows_untouched();
     if (config.cpus > 1)

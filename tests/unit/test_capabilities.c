@@ -262,8 +262,8 @@ static void test_masks(void **state)
                 check_needs(&caps, &unmasked, mask);
             }
         }
-        capabilities_compute(&caps, &cpus[cpu], ~0ull);
-        check_any(&caps, &cpus[cpu], ~0ull);
+        capabilities_compute(&caps, &cpus[cpu], ~(feature_set)0);
+        check_any(&caps, &cpus[cpu], ~(feature_set)0);
         assert_true(caps.offered == 0);
         assert_int_equal(caps.true_pin, (u64)DEFAULT1_PIN << 32 | DEFAULT1_PIN);
         assert_int_equal(caps.true_proc, (u64)DEFAULT1_PROC << 32 | DEFAULT1_PROC);
@@ -388,8 +388,8 @@ static void test_everything(void **state)
     assert_int_equal(caps.misc, 0x6e0401ff);
     assert_int_equal(caps.true_pin, 0x000000ff00000016);
     assert_int_equal(caps.true_proc, 0xfff9fffe04006172);
-    assert_int_equal(caps.true_exit, 0x507fffff00036dfb);
-    assert_int_equal(caps.true_entry, 0x0010f3ff000011fb);
+    assert_int_equal(caps.true_exit, 0x707fffff00036dfb);
+    assert_int_equal(caps.true_entry, 0x0050f3ff000011fb);
     assert_int_equal(caps.ept_vpid, 0x00000f01067341c1);
 }
 

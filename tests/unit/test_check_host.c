@@ -11,7 +11,8 @@ static s32 outcome(const struct vmcs12 *v, const struct vmx_caps *caps)
     return (s32)check_host_state(v, caps, l1_long_mode);
 }
 
-#define CET VOR(EXIT, VM_EXIT_LOAD_CET_STATE)
+#define CET  VOR(EXIT, VM_EXIT_LOAD_CET_STATE)
+#define PKRS VOR(EXIT, VM_EXIT_LOAD_IA32_PKRS)
 
 static const struct row rows_64[] = {
     {"unchanged", BASE_64, OK, {}},
@@ -68,6 +69,11 @@ static const struct row rows_64[] = {
     {"EFER.LME 0", BASE_64, BAD, {VCLR(host_ia32_efer, EFER_LME)}},
     {"EFER.LMA and LME 0", BASE_64, BAD, {VCLR(host_ia32_efer, EFER_LMA | EFER_LME)}},
     {"EFER not loaded", BASE_64, OK, {V(host_ia32_efer, 0), VCLR(EXIT, VM_EXIT_LOAD_IA32_EFER)}},
+    /* PKRS */
+    {"PKRS", BASE_64, OK, {PKRS, V(host_ia32_pkrs, 0xffffffff)}},
+    {"PKRS bit 32", BASE_64, BAD, {PKRS, V(host_ia32_pkrs, BIT64(32))}},
+    {"PKRS bit 63", BASE_64, BAD, {PKRS, V(host_ia32_pkrs, BIT64(63))}},
+    {"PKRS not loaded", BASE_64, OK, {V(host_ia32_pkrs, ~0ull)}},
     /* CET state */
     {"CET",
      BASE_64,
