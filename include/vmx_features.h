@@ -57,6 +57,7 @@
     X(XSAVES, "xsaves", PROC2, 20)                                                                 \
     X(MODE_BASED_EXECUTE, "mode-based-execute", PROC2, 22)                                         \
     X(TSC_SCALING, "tsc-scaling", PROC2, 25)                                                       \
+    X(USER_WAIT, "user-wait-and-pause", PROC2, 26)                                                 \
     X(SAVE_DEBUG_CONTROLS, "save-debug-controls", EXIT, 2)                                         \
     X(HOST_64BIT, "host-address-space-size", EXIT, 9)                                              \
     X(EXIT_LOAD_PERF_GLOBAL, "exit-load-perf-global-ctrl", EXIT, 12)                               \

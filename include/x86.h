@@ -19,6 +19,7 @@
 #define CR3_LAM_U57 BIT64(61)
 #define CR3_LAM_U48 BIT64(62)
 
+#define CR4_TSD      BIT64(2)
 #define CR4_PSE      BIT64(4)
 #define CR4_PAE      BIT64(5)
 #define CR4_MCE      BIT64(6)

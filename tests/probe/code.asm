@@ -1151,4 +1151,11 @@ bits 32
     vmcall
 END
 
+; ---- user wait and pause; ECX or EDX says the state, RAX what to watch
+
+GUEST_ALL "tpause", {db 0x66, 0x0f, 0xae, 0xf1}
+GUEST_ALL "umwait", {db 0xf2, 0x0f, 0xae, 0xf1}
+GUEST 64, "umwait edx", {db 0xf2, 0x0f, 0xae, 0xf2}
+GUEST_ALL "umonitor", {db 0xf3, 0x0f, 0xae, 0xf0}
+
 CODE_TABLE_END

@@ -119,6 +119,7 @@ static void run_rows(void)
     rows_shadowing();
     rows_cet();
     rows_pkrs();
+    rows_wait();
     rows_time();
     rows_untouched();
     if (config.cpus > 1)

@@ -96,7 +96,9 @@ u32 instruction_info_defined(u32 reason, u32 info)
         return memory | is_register | operand_size | identity;
     case EXIT_REASON_LDTR_TR: return (info & is_register ? reg1 : memory) | is_register | identity;
     case EXIT_REASON_RDRAND:
-    case EXIT_REASON_RDSEED: return reg1 | 3 << 11;
+    case EXIT_REASON_RDSEED:
+    case EXIT_REASON_UMWAIT:
+    case EXIT_REASON_TPAUSE: return reg1 | 3 << 11;
     case EXIT_REASON_VMCLEAR:
     case EXIT_REASON_VMPTRLD:
     case EXIT_REASON_VMPTRST:
@@ -148,7 +150,9 @@ bool length_defined(u32 reason)
     case EXIT_REASON_VMFUNC:
     case EXIT_REASON_RDSEED:
     case EXIT_REASON_XSAVES:
-    case EXIT_REASON_XRSTORS: return true;
+    case EXIT_REASON_XRSTORS:
+    case EXIT_REASON_UMWAIT:
+    case EXIT_REASON_TPAUSE: return true;
     default:
         return reason >= EXIT_REASON_CPUID && reason <= EXIT_REASON_DR_ACCESS &&
                reason != EXIT_REASON_RSM;
