@@ -20,6 +20,7 @@
     X(GUEST_TR_SELECTOR, 0x080e, guest_tr_selector, ALWAYS)                                        \
     X(GUEST_INTR_STATUS, 0x0810, guest_intr_status, VIRTUAL_INTERRUPTS)                            \
     X(GUEST_PML_INDEX, 0x0812, guest_pml_index, PML)                                               \
+    X(GUEST_UINV, 0x0814, guest_uinv, ENTRY_LOAD_UINV)                                             \
     X(HOST_ES_SELECTOR, 0x0c00, host_es_selector, ALWAYS)                                          \
     X(HOST_CS_SELECTOR, 0x0c02, host_cs_selector, ALWAYS)                                          \
     X(HOST_SS_SELECTOR, 0x0c04, host_ss_selector, ALWAYS)                                          \

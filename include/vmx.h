@@ -79,6 +79,7 @@
 #define VM_EXIT_LOAD_IA32_EFER        BIT(21)
 #define VM_EXIT_SAVE_PREEMPTION_TIMER BIT(22)
 #define VM_EXIT_CLEAR_BNDCFGS         BIT(23)
+#define VM_EXIT_CLEAR_UINV            BIT(27)
 #define VM_EXIT_LOAD_CET_STATE        BIT(28)
 #define VM_EXIT_LOAD_IA32_PKRS        BIT(29)
 #define VM_EXIT_SAVE_PERF_GLOBAL_CTRL BIT(30)
@@ -92,6 +93,7 @@
 #define VM_ENTRY_LOAD_IA32_PAT         BIT(14)
 #define VM_ENTRY_LOAD_IA32_EFER        BIT(15)
 #define VM_ENTRY_LOAD_BNDCFGS          BIT(16)
+#define VM_ENTRY_LOAD_UINV             BIT(19)
 #define VM_ENTRY_LOAD_CET_STATE        BIT(20)
 #define VM_ENTRY_LOAD_IA32_PKRS        BIT(22)
 

@@ -67,6 +67,7 @@
     X(SAVE_EFER, "save-efer", EXIT, 20)                                                            \
     X(EXIT_LOAD_EFER, "exit-load-efer", EXIT, 21)                                                  \
     X(SAVE_PREEMPTION_TIMER, "save-preemption-timer", EXIT, 22)                                    \
+    X(CLEAR_UINV, "clear-uinv", EXIT, 27)                                                          \
     X(EXIT_LOAD_CET, "exit-load-cet-state", EXIT, 28)                                              \
     X(EXIT_LOAD_PKRS, "exit-load-pkrs", EXIT, 29)                                                  \
     X(SAVE_PERF_GLOBAL, "save-perf-global-ctrl", EXIT, 30)                                         \
@@ -75,6 +76,7 @@
     X(ENTRY_LOAD_PERF_GLOBAL, "entry-load-perf-global-ctrl", ENTRY, 13)                            \
     X(ENTRY_LOAD_PAT, "entry-load-pat", ENTRY, 14)                                                 \
     X(ENTRY_LOAD_EFER, "entry-load-efer", ENTRY, 15)                                               \
+    X(ENTRY_LOAD_UINV, "entry-load-uinv", ENTRY, 19)                                               \
     X(ENTRY_LOAD_CET, "entry-load-cet-state", ENTRY, 20)                                           \
     X(ENTRY_LOAD_PKRS, "entry-load-pkrs", ENTRY, 22)                                               \
     X(EPT_EXECUTE_ONLY, "ept-execute-only", EPT_VPID, 0)                                           \

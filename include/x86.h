@@ -177,6 +177,9 @@
 #define MSR_X2APIC_LAST                   0x8ff
 #define MSR_IA32_TME_CAPABILITY           0x981
 #define MSR_IA32_TME_ACTIVATE             0x982
+#define MSR_IA32_UINTR_MISC               0x988
+#define UINTR_MISC_UINV_SHIFT             32
+#define UINTR_MISC_UINV                   (0xffull << 32)
 #define MSR_IA32_BNDCFGS                  0xd90
 #define MSR_IA32_XSS                      0xda0
 #define MSR_IA32_HW_FEEDBACK_PTR          0x17d0

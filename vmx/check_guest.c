@@ -89,6 +89,8 @@ static bool msrs_valid(const struct guest *guest)
         return false;
     if ((controls & VM_ENTRY_LOAD_IA32_PAT) && !pat_valid(vmcs12->guest_ia32_pat))
         return false;
+    if ((controls & VM_ENTRY_LOAD_UINV) && vmcs12->guest_uinv >> 8)
+        return false;
     if ((controls & VM_ENTRY_LOAD_IA32_PKRS) && vmcs12->guest_ia32_pkrs >> 32)
         return false;
     return !(not_canonical(vmcs12->guest_sysenter_esp, linear_bits) |

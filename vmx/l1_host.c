@@ -87,6 +87,14 @@ static void load_control_registers(const struct vmcs12 *vmcs12)
     vmwrite(GUEST_DR7, DR7_INITIAL);
 }
 
+static void clear_uinv(void)
+{
+    u64 value;
+
+    if (rdmsr_safe(MSR_IA32_UINTR_MISC, &value))
+        wrmsr_safe(MSR_IA32_UINTR_MISC, value & ~UINTR_MISC_UINV);
+}
+
 static void load_msrs(const struct vmcs12 *vmcs12, const struct l2_leftover *leftover)
 {
     u32 exit = vmcs12->vm_exit_controls;
@@ -104,6 +112,8 @@ static void load_msrs(const struct vmcs12 *vmcs12, const struct l2_leftover *lef
     vmwrite(GUEST_SYSENTER_EIP, vmcs12->host_ia32_sysenter_eip);
     if (exit & VM_EXIT_LOAD_PERF_GLOBAL_CTRL)
         wrmsr_safe(MSR_IA32_PERF_GLOBAL_CTRL, vmcs12->host_ia32_perf_global_ctrl);
+    if (exit & VM_EXIT_CLEAR_UINV)
+        clear_uinv();
     if (exit & VM_EXIT_LOAD_IA32_PKRS)
         wrmsr_safe(MSR_IA32_PKRS, vmcs12->host_ia32_pkrs);
 }

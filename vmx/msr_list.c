@@ -93,13 +93,13 @@ static bool load_cet(enum vmcs_field field, u32 msr, u64 value)
     return true;
 }
 
-/* The same. */
-static bool load_pkrs(u64 value)
+/* The same: with that control it loads value into the field's part of the register. */
+static bool load_both(u32 msr, u64 value, u32 control, enum vmcs_field field, u64 part)
 {
-    if (!msr_write(MSR_IA32_PKRS, value))
+    if (!msr_write(msr, value))
         return false;
-    if (vmread(VM_ENTRY_CONTROLS) & VM_ENTRY_LOAD_IA32_PKRS)
-        vmwrite(GUEST_IA32_PKRS, value);
+    if (vmread(VM_ENTRY_CONTROLS) & control)
+        vmwrite(field, part);
     return true;
 }
 
@@ -122,7 +122,11 @@ static bool load_msr(u32 index, u64 value)
     case MSR_IA32_SYSENTER_EIP: return canonical_field(GUEST_SYSENTER_EIP, value);
     case MSR_IA32_S_CET: return load_cet(GUEST_IA32_S_CET, index, value);
     case MSR_IA32_INTERRUPT_SSP_TABLE: return load_cet(GUEST_INTR_SSP_TABLE, index, value);
-    case MSR_IA32_PKRS: return load_pkrs(value);
+    case MSR_IA32_PKRS:
+        return load_both(index, value, VM_ENTRY_LOAD_IA32_PKRS, GUEST_IA32_PKRS, value);
+    case MSR_IA32_UINTR_MISC:
+        return load_both(index, value, VM_ENTRY_LOAD_UINV, GUEST_UINV,
+                         (value & UINTR_MISC_UINV) >> UINTR_MISC_UINV_SHIFT);
     default: return msr_write(index, value);
     }
 }

@@ -25,7 +25,7 @@ static const u16 rare_guest[] = {
     GUEST_SS_BASE,       GUEST_DS_BASE,        GUEST_FS_BASE,       GUEST_GS_BASE,
     GUEST_LDTR_BASE,     GUEST_TR_BASE,        GUEST_GDTR_BASE,     GUEST_IDTR_BASE,
     GUEST_SYSENTER_CS,   GUEST_SYSENTER_ESP,   GUEST_SYSENTER_EIP,  GUEST_IA32_S_CET,
-    GUEST_SSP,           GUEST_INTR_SSP_TABLE, GUEST_IA32_PKRS,
+    GUEST_SSP,           GUEST_INTR_SSP_TABLE, GUEST_IA32_PKRS,     GUEST_UINV,
 };
 
 /* Guest fields copied at each entry and exit. */
@@ -158,6 +158,9 @@ static void load_rare_guest(struct vmcs02 *slot)
     slot->guest_dirty = false;
 }
 
+/* L0 makes no use of PKRS and UINV: without the controls L2 finds L1's in the registers. */
+#define VMCS12_ENTRY_CONTROLS (VM_ENTRY_IA32E_MODE | VM_ENTRY_LOAD_UINV | VM_ENTRY_LOAD_IA32_PKRS)
+
 /* SDM vol. 3, "Loading Guest Control Registers, Debug Registers, and MSRs". */
 static void load_inherited(struct cpu *cpu, const struct vmcs12 *vmcs12, const struct l1_state *l1)
 {
@@ -178,9 +181,7 @@ static void load_inherited(struct cpu *cpu, const struct vmcs12 *vmcs12, const s
         vmwrite(GUEST_DR7, l1->dr7);
         vmwrite(GUEST_IA32_DEBUGCTL, l1->debugctl);
     }
-    /* L0 makes no use of PKRS: without the control L2 finds L1's in the register. */
-    vmwrite(VM_ENTRY_CONTROLS,
-            l0.controls.entry | (entry & (VM_ENTRY_IA32E_MODE | VM_ENTRY_LOAD_IA32_PKRS)));
+    vmwrite(VM_ENTRY_CONTROLS, l0.controls.entry | (entry & VMCS12_ENTRY_CONTROLS));
     if (entry & VM_ENTRY_LOAD_CET_STATE)
         vmcs_load_cet_once(cpu);
 }

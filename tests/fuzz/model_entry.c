@@ -277,6 +277,7 @@ static bool registers(const struct vmcs12 *v, const struct vmx_caps *caps)
         RULE(bit(v->guest_ia32_efer, 10) != ia32e);
         RULE(bit(v->guest_cr0, 31) && bit(v->guest_ia32_efer, 10) != bit(v->guest_ia32_efer, 8));
     }
+    RULE(bit(v->vm_entry_controls, 19) && v->guest_uinv >= 256);
     RULE(bit(v->vm_entry_controls, 22) && v->guest_ia32_pkrs >> 32);
     RULE(bit(v->vm_entry_controls, 20) && !cet(v->guest_ia32_s_cet, v->guest_ssp));
     RULE(bit(v->vm_entry_controls, 20) && !canonical(v->guest_intr_ssp_table, caps->linear_bits));

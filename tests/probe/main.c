@@ -120,6 +120,7 @@ static void run_rows(void)
     rows_cet();
     rows_pkrs();
     rows_wait();
+    rows_uinv();
     rows_time();
     rows_untouched();
     if (config.cpus > 1)

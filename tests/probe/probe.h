@@ -567,6 +567,7 @@ void rows_shadowing(void);
 void rows_cet(void);
 void rows_pkrs(void);
 void rows_wait(void);
+void rows_uinv(void);
 void rows_machine(void);
 void rows_attack(void);
 void rows_smp(void);

@@ -205,6 +205,7 @@ static bool needs_met(const struct vmx_caps *caps, enum feature feature)
     case FEATURE_VIRTUAL_NMIS: return caps_offer(caps, FEATURE_NMI_EXITING);
     case FEATURE_NMI_WINDOW: return caps_offer(caps, FEATURE_VIRTUAL_NMIS);
     case FEATURE_SAVE_PREEMPTION_TIMER: return caps_offer(caps, FEATURE_PREEMPTION_TIMER);
+    case FEATURE_CLEAR_UINV: return caps_offer(caps, FEATURE_ENTRY_LOAD_UINV);
     case FEATURE_SAVE_PERF_GLOBAL: return caps_offer(caps, FEATURE_ENTRY_LOAD_PERF_GLOBAL);
     case FEATURE_X2APIC_MODE:
     case FEATURE_APIC_REGISTERS: return caps_offer(caps, FEATURE_TPR_SHADOW);
@@ -388,8 +389,8 @@ static void test_everything(void **state)
     assert_int_equal(caps.misc, 0x6e0401ff);
     assert_int_equal(caps.true_pin, 0x000000ff00000016);
     assert_int_equal(caps.true_proc, 0xfff9fffe04006172);
-    assert_int_equal(caps.true_exit, 0x707fffff00036dfb);
-    assert_int_equal(caps.true_entry, 0x0050f3ff000011fb);
+    assert_int_equal(caps.true_exit, 0x787fffff00036dfb);
+    assert_int_equal(caps.true_entry, 0x0058f3ff000011fb);
     assert_int_equal(caps.ept_vpid, 0x00000f01067341c1);
 }
 

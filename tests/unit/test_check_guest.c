@@ -24,6 +24,7 @@ static s32 outcome(const struct vmcs12 *v, const struct vmx_caps *caps)
 #define LIMIT(name, x)       V(guest_##name##_limit, x)
 #define CET                  VOR(vm_entry_controls, VM_ENTRY_LOAD_CET_STATE)
 #define PKRS                 VOR(vm_entry_controls, VM_ENTRY_LOAD_IA32_PKRS)
+#define UINV                 VOR(vm_entry_controls, VM_ENTRY_LOAD_UINV)
 #define SHADOWING            VOR(secondary_vm_exec_control, SECONDARY_EXEC_SHADOW_VMCS)
 #define TF                   VOR(guest_rflags, RFLAGS_TF)
 #define INJECT(type, vector) V(INFO, EVENT(type, vector))
@@ -592,6 +593,11 @@ static const struct row state_rows[] = {
     {"PKRS bit 32", BASE_64, BAD, {PKRS, V(guest_ia32_pkrs, BIT64(32))}},
     {"PKRS bit 63", BASE_64, BAD, {PKRS, V(guest_ia32_pkrs, BIT64(63))}},
     {"PKRS not loaded", BASE_64, OK, {V(guest_ia32_pkrs, ~0ull)}},
+    /* UINV */
+    {"UINV", BASE_64, OK, {UINV, V(guest_uinv, 0xff)}},
+    {"UINV bit 8", BASE_64, BAD, {UINV, V(guest_uinv, 0x100)}},
+    {"UINV bit 15", BASE_64, BAD, {UINV, V(guest_uinv, 0x8000)}},
+    {"UINV not loaded", BASE_64, OK, {V(guest_uinv, 0xffff)}},
     /* CET state */
     {"CET", BASE_64, OK, {CET, V(guest_ia32_s_cet, 0x43f), V(guest_ssp, 0xfffffffc)}},
     {"S_CET bit 6", BASE_64, BAD, {CET, V(guest_ia32_s_cet, BIT64(6))}},
