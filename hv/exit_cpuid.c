@@ -22,6 +22,7 @@
 #define LEAF7_1_EAX_MSRLIST         BIT(27)
 #define LEAF7_1_ECX_MSR_IMM         BIT(5)
 #define LEAF7_1_EDX_USER_MSR        BIT(15)
+#define LEAF7_1_EDX_CET_SSS         BIT(18)
 #define LEAF7_2_EDX_UC_LOCK_DISABLE BIT(6)
 #define LEAF7_EDX_ARCH_LBR          BIT(19)
 #define LEAF_PT                     0x14u
@@ -56,6 +57,7 @@ static void filter_leaf_7(struct cpuid_result *r, u32 subleaf)
         r->eax &= ~(LEAF7_1_EAX_FRED | LEAF7_1_EAX_MSRLIST);
         r->ecx &= ~LEAF7_1_ECX_MSR_IMM;
         r->edx &= ~LEAF7_1_EDX_USER_MSR;
+        r->edx &= ~LEAF7_1_EDX_CET_SSS; /* L0 fills EPT02 in while an event of L2 is delivered */
     } else if (subleaf == 2) {
         r->edx &= ~LEAF7_2_EDX_UC_LOCK_DISABLE;
     }
