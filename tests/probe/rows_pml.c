@@ -140,6 +140,25 @@ static void emptied_rows(void)
         }
 }
 
+/*
+ * Without VPIDs, entries and exits empty the translation caches, so that flags are set and logged
+ * anew although L1 executes no INVEPT.
+ */
+static void cleared_rows(void)
+{
+    for (u32 i = 0; i < ARRAY_SIZE(accesses); i++) {
+        if (!start(GUEST_64, "cleared without vpid", accesses[i]))
+            continue;
+        field_clear(SECONDARY_VM_EXEC_CONTROL, SECONDARY_EXEC_ENABLE_VPID);
+        run();
+        for (u32 gpa = 0; gpa < L2_PAGES * PAGE_SIZE; gpa += (u32)PAGE_SIZE)
+            *ept_entry(gpa) &= ~EPT_DIRTY;
+        guest_again();
+        say_log();
+        row_end();
+    }
+}
+
 /* Full while an event is delivered. */
 static void delivery_rows(void)
 {
@@ -276,6 +295,7 @@ void rows_pml(void)
     access_rows();
     index_rows();
     emptied_rows();
+    cleared_rows();
     delivery_rows();
     large_rows();
     refused_rows();
