@@ -62,6 +62,18 @@ static void flush_shared_vpid(const struct vmcs12 *vmcs12)
         vmcs01_flush_translations();
 }
 
+/*
+ * Without VPIDs an entry empties the translation caches, and with them what EPT02 stands for: pages
+ * whose dirty flag L1 has cleared are logged anew, INVEPT or not.
+ */
+static void forget_logged(struct cpu *cpu, const struct vmcs12 *vmcs12)
+{
+    u32 secondary = vmcs12_secondary(vmcs12);
+
+    if ((secondary & SECONDARY_EXEC_ENABLE_PML) && !(secondary & SECONDARY_EXEC_ENABLE_VPID))
+        ept02_invalidate(&cpu->nested.ept02, vmcs12->ept_pointer);
+}
+
 void l2_enter(struct cpu *cpu, bool launch)
 {
     struct vmcs02 *slot = cpu->nested.current;
@@ -81,6 +93,7 @@ void l2_enter(struct cpu *cpu, bool launch)
         l2_entry_failed(cpu, EXIT_REASON_INVALID_STATE, failure);
         return;
     }
+    forget_logged(cpu, slot->vmcs12);
     l1 = vmcs02_read_l1_state();
     vmcs02_load(cpu, slot, &l1, pdpte);
     cpu->in_l2 = true;
