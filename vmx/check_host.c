@@ -3,15 +3,26 @@
 
 #define SELECTOR_RPL_TI 7u
 
+/*
+ * Canonical is what the host's paging mode takes for it: vmcs01's next entry loads these values,
+ * and must not fail on a processor that asks for no less than that mode does.
+ */
+static u32 linear_bits(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
+{
+    return vmcs12->host_cr4 & CR4_LA57 ? caps->linear_bits : 48;
+}
+
 /* SDM vol. 3, "Checks on Host Control Registers, MSRs, and SSP". */
 static bool host_registers_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
 {
+    u32 bits = linear_bits(vmcs12, caps);
+
     return fixed_bits_valid(vmcs12->host_cr0, caps->cr0_fixed0, caps->cr0_fixed1) &&
            fixed_bits_valid(vmcs12->host_cr4, caps->cr4_fixed0, caps->cr4_fixed1) &&
            (!(vmcs12->host_cr4 & CR4_CET) || (vmcs12->host_cr0 & CR0_WP)) &&
            !(vmcs12->host_cr3 & caps->cr3_reserved) &&
-           !(not_canonical(vmcs12->host_ia32_sysenter_esp, caps->linear_bits) |
-             not_canonical(vmcs12->host_ia32_sysenter_eip, caps->linear_bits));
+           !(not_canonical(vmcs12->host_ia32_sysenter_esp, bits) |
+             not_canonical(vmcs12->host_ia32_sysenter_eip, bits));
 }
 
 /* The same section: MSRs that the VM-exit controls load. */
@@ -32,14 +43,10 @@ static bool host_msrs_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *
            (!(efer & ~EFER_VALID) && (efer & (EFER_LMA | EFER_LME)) == mode);
 }
 
-/*
- * The same section, and "Checks Related to Address-Space Size": CET state, if loaded. Canonical is
- * what the host's paging mode takes for it: vmcs01's next entry loads these values, and must not
- * fail on a processor that asks for no less.
- */
+/* The same section, and "Checks Related to Address-Space Size": CET state, if loaded. */
 static bool host_cet_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
 {
-    u32 bits = vmcs12->host_cr4 & CR4_LA57 ? caps->linear_bits : 48;
+    u32 bits = linear_bits(vmcs12, caps);
     u64 s_cet = vmcs12->host_ia32_s_cet, ssp = vmcs12->host_ssp;
 
     if (!(vmcs12->vm_exit_controls & VM_EXIT_LOAD_CET_STATE))
@@ -56,6 +63,7 @@ static bool host_segments_valid(const struct vmcs12 *vmcs12, const struct vmx_ca
     u32 selectors = vmcs12->host_es_selector | vmcs12->host_cs_selector | vmcs12->host_ss_selector |
                     vmcs12->host_ds_selector | vmcs12->host_fs_selector | vmcs12->host_gs_selector |
                     vmcs12->host_tr_selector;
+    u32 bits = linear_bits(vmcs12, caps);
 
     if (selectors & SELECTOR_RPL_TI)
         return false;
@@ -63,11 +71,10 @@ static bool host_segments_valid(const struct vmcs12 *vmcs12, const struct vmx_ca
         return false;
     if (vmcs12->host_ss_selector == 0 && !(vmcs12->vm_exit_controls & VM_EXIT_HOST_ADDR_SPACE_SIZE))
         return false;
-    return !(not_canonical(vmcs12->host_fs_base, caps->linear_bits) |
-             not_canonical(vmcs12->host_gs_base, caps->linear_bits) |
-             not_canonical(vmcs12->host_gdtr_base, caps->linear_bits) |
-             not_canonical(vmcs12->host_idtr_base, caps->linear_bits) |
-             not_canonical(vmcs12->host_tr_base, caps->linear_bits));
+    return !(not_canonical(vmcs12->host_fs_base, bits) | not_canonical(vmcs12->host_gs_base, bits) |
+             not_canonical(vmcs12->host_gdtr_base, bits) |
+             not_canonical(vmcs12->host_idtr_base, bits) |
+             not_canonical(vmcs12->host_tr_base, bits));
 }
 
 /* SDM vol. 3, "Checks Related to Address-Space Size". */
@@ -79,7 +86,8 @@ static bool host_address_space_valid(const struct vmcs12 *vmcs12, const struct v
     if (host_64bit != l1_long_mode)
         return false;
     if (host_64bit)
-        return (vmcs12->host_cr4 & CR4_PAE) && !not_canonical(vmcs12->host_rip, caps->linear_bits);
+        return (vmcs12->host_cr4 & CR4_PAE) &&
+               !not_canonical(vmcs12->host_rip, linear_bits(vmcs12, caps));
     return !(vmcs12->vm_entry_controls & VM_ENTRY_IA32E_MODE) && !(vmcs12->host_cr4 & CR4_PCIDE) &&
            !(vmcs12->host_rip >> 32);
 }

@@ -206,6 +206,7 @@ bool model_host_valid(const struct vmcs12 *v, const struct vmx_caps *caps, bool 
         v->host_ia32_sysenter_esp, v->host_ia32_sysenter_eip, v->host_fs_base, v->host_gs_base,
         v->host_gdtr_base,         v->host_idtr_base,         v->host_tr_base};
     bool wide = bit(v->vm_exit_controls, 9);
+    u32 bits = bit(v->host_cr4, 12) ? caps->linear_bits : 48;
 
     /* "Checks on Host Control Registers, MSRs, and SSP". */
     RULE(!fixed(v->host_cr0, caps->cr0_fixed0, caps->cr0_fixed1));
@@ -221,8 +222,6 @@ bool model_host_valid(const struct vmcs12 *v, const struct vmx_caps *caps, bool 
     }
     RULE(bit(v->vm_exit_controls, 29) && v->host_ia32_pkrs >> 32);
     if (bit(v->vm_exit_controls, 28)) {
-        u32 bits = bit(v->host_cr4, 12) ? caps->linear_bits : 48;
-
         RULE(!cet(v->host_ia32_s_cet, v->host_ssp));
         RULE(!canonical(v->host_intr_ssp_table, bits));
         RULE(!canonical(v->host_ia32_s_cet, bits));
@@ -236,7 +235,7 @@ bool model_host_valid(const struct vmcs12 *v, const struct vmx_caps *caps, bool 
     RULE(v->host_tr_selector == 0);
     RULE(v->host_ss_selector == 0 && !wide);
     for (u32 i = 0; i < ARRAY_SIZE(linear); i++)
-        RULE(!canonical(linear[i], caps->linear_bits));
+        RULE(!canonical(linear[i], bits));
     /* "Checks Related to Address-Space Size". */
     RULE(!l1_long_mode && bit(v->vm_entry_controls, 9));
     RULE(!l1_long_mode && wide);
@@ -245,7 +244,7 @@ bool model_host_valid(const struct vmcs12 *v, const struct vmx_caps *caps, bool 
     RULE(!wide && bit(v->host_cr4, 17));
     RULE(!wide && v->host_rip >> 32);
     RULE(wide && !bit(v->host_cr4, 5));
-    RULE(wide && !canonical(v->host_rip, caps->linear_bits));
+    RULE(wide && !canonical(v->host_rip, bits));
     return true;
 }
 

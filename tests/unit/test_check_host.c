@@ -11,6 +11,7 @@ static s32 outcome(const struct vmcs12 *v, const struct vmx_caps *caps)
     return (s32)check_host_state(v, caps, l1_long_mode);
 }
 
+#define LA57 C(linear_bits, 57), C(cr4_fixed1, ~0ull), VOR(host_cr4, CR4_LA57)
 #define CET  VOR(EXIT, VM_EXIT_LOAD_CET_STATE)
 #define PKRS VOR(EXIT, VM_EXIT_LOAD_IA32_PKRS)
 
@@ -43,14 +44,8 @@ static const struct row rows_64[] = {
     {"SYSENTER_ESP", BASE_64, BAD, {V(host_ia32_sysenter_esp, NON_CANONICAL)}},
     {"SYSENTER_EIP highest low", BASE_64, OK, {V(host_ia32_sysenter_eip, CANONICAL_LOW_END)}},
     {"SYSENTER_EIP", BASE_64, BAD, {V(host_ia32_sysenter_eip, NON_CANONICAL)}},
-    {"SYSENTER_EIP with 57 bits",
-     BASE_64,
-     OK,
-     {V(host_ia32_sysenter_eip, NON_CANONICAL), C(linear_bits, 57)}},
-    {"SYSENTER_EIP beyond 57 bits",
-     BASE_64,
-     BAD,
-     {V(host_ia32_sysenter_eip, BIT64(56)), C(linear_bits, 57)}},
+    {"SYSENTER_EIP with 57 bits", BASE_64, OK, {LA57, V(host_ia32_sysenter_eip, NON_CANONICAL)}},
+    {"SYSENTER_EIP beyond 57 bits", BASE_64, BAD, {LA57, V(host_ia32_sysenter_eip, BIT64(56))}},
     {"PERF_GLOBAL_CTRL all", BASE_64, OK, {V(host_ia32_perf_global_ctrl, 0x70000000full)}},
     {"PERF_GLOBAL_CTRL bit 4", BASE_64, BAD, {V(host_ia32_perf_global_ctrl, BIT64(4))}},
     {"PERF_GLOBAL_CTRL not loaded",
@@ -95,11 +90,7 @@ static const struct row rows_64[] = {
      BASE_64,
      BAD,
      {CET, C(linear_bits, 57), V(host_ssp, NON_CANONICAL)}},
-    {"SSP of five levels",
-     BASE_64,
-     OK,
-     {CET, C(linear_bits, 57), C(cr4_fixed1, ~0ull), VOR(host_cr4, CR4_LA57),
-      V(host_ssp, NON_CANONICAL)}},
+    {"SSP of five levels", BASE_64, OK, {CET, LA57, V(host_ssp, NON_CANONICAL)}},
     {"CET not loaded",
      BASE_64,
      OK,
@@ -147,6 +138,19 @@ static const struct row rows_64[] = {
       V(host_rip, 0), V(host_ss_selector, 8), VCLR(host_cr4, CR4_PCIDE)}},
     {"CR4.PAE 0", BASE_64, BAD, {VCLR(host_cr4, CR4_PAE)}},
     {"RIP highest low", BASE_64, OK, {V(host_rip, CANONICAL_LOW_END)}},
+    {"RIP canonical in five levels only",
+     BASE_64,
+     BAD,
+     {C(linear_bits, 57), V(host_rip, NON_CANONICAL)}},
+    {"RIP of five levels", BASE_64, OK, {LA57, V(host_rip, NON_CANONICAL)}},
+    {"GDTR base canonical in five levels only",
+     BASE_64,
+     BAD,
+     {C(linear_bits, 57), V(host_gdtr_base, NON_CANONICAL)}},
+    {"SYSENTER_ESP canonical in five levels only",
+     BASE_64,
+     BAD,
+     {C(linear_bits, 57), V(host_ia32_sysenter_esp, NON_CANONICAL)}},
     {"RIP not canonical", BASE_64, BAD, {V(host_rip, NON_CANONICAL)}},
 };
 
