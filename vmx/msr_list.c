@@ -34,9 +34,12 @@ static bool is_forbidden(const struct vmx_msr_entry *entry)
            (is_x2apic(entry->index) && (rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_X2APIC));
 }
 
+/* What the next entry loads must be canonical for every processor: some go by the paging mode. */
+static u32 linear_bits(void) { return vmread(GUEST_CR4) & CR4_LA57 ? l0.hw.linear_bits : 48; }
+
 static bool canonical_field(enum vmcs_field field, u64 value)
 {
-    if (not_canonical(value, l0.hw.linear_bits))
+    if (not_canonical(value, linear_bits()))
         return false;
     vmwrite(field, value);
     return true;
@@ -68,14 +71,13 @@ static bool load_debugctl(u64 value)
     return true;
 }
 
-/* Whether an entry takes the value, too: processors may ask for what the paging mode has. */
+/* Whether an entry takes the value, too. */
 static bool entry_takes(u32 msr, u64 value)
 {
     bool wide = vmread(VM_ENTRY_CONTROLS) & VM_ENTRY_IA32E_MODE;
 
-    if (not_canonical(value, vmread(GUEST_CR4) & CR4_LA57 ? l0.hw.linear_bits : 48))
-        return false;
-    return wide || msr != MSR_IA32_S_CET || !(value >> 32);
+    return !not_canonical(value, linear_bits()) &&
+           (wide || msr != MSR_IA32_S_CET || !(value >> 32));
 }
 
 /* The entry that is to come may load the register from the VMCS. */
