@@ -26,3 +26,12 @@ class TestNoVmx:
     def test_stick_boots(self, boot: Boot) -> None:
         l1 = boot(emulator="qemu-tcg", model="max", usb=True, refusal="VMX|Intel")
         l1.poweroff()
+
+
+class TestTigerLake:
+    def test_with_cet(self, boot: Boot) -> None:
+        """Linux tracks its own indirect branches there, and its KVM has CET state loaded."""
+        l1 = boot(cpus=1, debian="sid", emulator="bochs", model="tigerlake")
+        assert " ibt" in l1.run("grep -m1 ^flags /proc/cpuinfo")
+        l1.kvmguest(*KVM_MODES)
+        l1.poweroff()
