@@ -25,9 +25,10 @@ enum fuzz_page {
 };
 
 struct fuzz_slot {
-    bool built;    /* it has a guest */
-    bool launched; /* VMRESUME is due */
-    u32 failures;  /* entries that failed, one after the other */
+    bool built;                           /* it has a guest */
+    bool launched;                        /* VMRESUME is due */
+    bool controls_changed, stack_changed; /* and fuzz_contain() has not looked at them */
+    u32 failures;                         /* entries that failed, one after the other */
     enum guest_mode mode;
     u32 flags;
 };
@@ -69,7 +70,7 @@ void fuzz_change_ept_entry(void);
 
 u32 fuzz_known_control(u32 field); /* a bit, at random */
 /* What was changed since the last entry: software has to invalidate what may be cached. */
-extern bool fuzz_paging_changed, fuzz_ept_changed, fuzz_stack_changed;
+extern bool fuzz_paging_changed, fuzz_ept_changed;
 /* Changes up to n fields at random; fuzz_undo() puts back what they were. */
 void fuzz_change_fields(u32 n);
 void fuzz_undo(void);

@@ -104,8 +104,14 @@ static void contain_controls(void)
     if (!fuzz_has_ept())
         contain_paging(&c);
     write_changed(&old, &c);
-    /* Known fault: a log that is full ends accesses that have no flag to set. It never is. */
-    if (c.proc2 & SECONDARY_EXEC_ENABLE_PML)
+}
+
+/* Known fault: a log that is full ends accesses that have no flag to set. It never is. */
+static void contain_log(void)
+{
+    u64 index = feature_offered(FEATURE_PML) ? vm_read(GUEST_PML_INDEX) : 256;
+
+    if (index < 256 || index > 511)
         vm_write(GUEST_PML_INDEX, 256 + fuzz_below(256));
 }
 
@@ -121,9 +127,9 @@ static void avoid_unchecked_stack(void)
 {
     u64 access = vm_read(GUEST_SS_AR_BYTES), type = access & 0xf;
 
-    if (!fuzz_stack_changed)
+    if (!fuzz_slots[fuzz_slot].stack_changed)
         return;
-    fuzz_stack_changed = false;
+    fuzz_slots[fuzz_slot].stack_changed = false;
     if (!(vm_read(GUEST_CS_AR_BYTES) & BIT(13)) || vm_read(GUEST_SS_SELECTOR) & 3 ||
         access & BIT(16))
         return;
@@ -160,7 +166,11 @@ static void avoid_known_faults(void)
 
 void fuzz_contain(void)
 {
-    contain_controls();
+    /* Reading them takes L0's time. What else they depend on is the guest's paging. */
+    if (fuzz_slots[fuzz_slot].controls_changed || !fuzz_has_ept() || !(vm_read(GUEST_CR0) & CR0_PG))
+        contain_controls();
+    fuzz_slots[fuzz_slot].controls_changed = false;
+    contain_log();
     avoid_unchecked_stack();
     avoid_known_faults();
     vm_write(VMX_PREEMPTION_TIMER_VALUE, WATCHDOG >> (vmx_misc & VMX_MISC_TIMER_RATE));

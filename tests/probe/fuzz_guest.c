@@ -277,5 +277,6 @@ void fuzz_make_guest(void)
         change_ept();
     fuzz_make_code();
     slot->built = true;
+    slot->controls_changed = true;
     fuzz_paging_changed = true;
 }

@@ -220,7 +220,7 @@ static enum fuzz_end note_exit(void)
     note_registers();
     note_stack();
     note_host();
-    if (fuzz_one_in(8))
+    if (fuzz_one_in(24))
         note_all_state();
     return FUZZ_EXITED;
 }
@@ -244,6 +244,7 @@ enum fuzz_end fuzz_note_entry(void)
 
 static u64 hash_page(u64 hash, const u64 *page)
 {
+#pragma GCC unroll 8
     for (u32 i = 0; i < PAGE_SIZE / sizeof(*page); i++)
         hash = (hash ^ page[i]) * HASH_PRIME;
     return hash;

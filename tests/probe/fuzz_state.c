@@ -203,7 +203,6 @@ static struct {
 static u32 undo_count;
 /* Software has to invalidate what the processor may have cached. */
 bool fuzz_paging_changed, fuzz_ept_changed;
-bool fuzz_stack_changed;
 
 bool fuzz_has_ept(void) { return fuzz_slots[fuzz_slot].flags & WITH_EPT; }
 
@@ -302,16 +301,25 @@ static bool field_is_paging(u32 field)
     }
 }
 
+static bool field_is_control(u32 field)
+{
+    return field == PIN_BASED_VM_EXEC_CONTROL || field == CPU_BASED_VM_EXEC_CONTROL ||
+           field == SECONDARY_VM_EXEC_CONTROL || field == VM_EXIT_CONTROLS ||
+           field == VM_ENTRY_CONTROLS;
+}
+
 static void write_field(u32 field, u64 value)
 {
     vm_write(field, value);
+    if (field_is_control(field))
+        fuzz_slots[fuzz_slot].controls_changed = true;
     if (field_is_paging(field))
         fuzz_paging_changed = true;
     if (field == EPT_POINTER)
         fuzz_ept_changed = true;
     if (field == GUEST_SS_SELECTOR || field == GUEST_SS_BASE || field == GUEST_SS_LIMIT ||
         field == GUEST_SS_AR_BYTES || field == GUEST_CS_AR_BYTES || field == VM_ENTRY_CONTROLS)
-        fuzz_stack_changed = true;
+        fuzz_slots[fuzz_slot].stack_changed = true;
 }
 
 void fuzz_change_fields(u32 n)

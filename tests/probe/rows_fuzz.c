@@ -7,7 +7,7 @@
 #include "guest_rows.h"
 
 #define DEFAULT_ENTRIES 4000
-#define BLOCK           200
+#define BLOCK           500
 
 static u64 state;
 static u64 entered, exited; /* entries tried, and those after which a guest ran */
@@ -72,11 +72,18 @@ static void reset_msrs(void)
 
 static void reset_registers(void)
 {
+    static const struct {
+        u16 fcw;
+        u16 unused[11];
+        u32 mxcsr;
+        u32 registers[121];
+    } __attribute__((aligned(16))) fpu = {.fcw = 0x37f, .mxcsr = 0x1f80};
     u64 zero = 0, dr6 = 0xffff0ff0, dr7 = 0x400;
 
+    exec_clear();
     __asm__ volatile("mov %0, %%dr0; mov %0, %%dr1; mov %0, %%dr2; mov %0, %%dr3" ::"r"(zero));
     __asm__ volatile("mov %0, %%dr6; mov %1, %%dr7" ::"r"(dr6), "r"(dr7));
-    __asm__ volatile("mov %0, %%cr2; fninit" ::"r"(zero));
+    __asm__ volatile("mov %0, %%cr2; fxrstor %1" ::"r"(zero), "m"(fpu));
     port_write(0x80, 0);
 }
 
@@ -99,6 +106,10 @@ static void fresh_slots(void)
     for (u32 page = PAGE_MSR_BITMAP; page <= PAGE_POSTED; page++)
         memset(arena_page(page), 0, PAGE_SIZE);
     memset(arena_page(PAGE_PML), 0, PAGE_SIZE);
+    /* Others' memory may be mapped to a guest. */
+    memset(arena_page(PAGE_FUZZ_EPT), 0, 8 * FUZZ_EPT_SLOTS * PAGE_SIZE);
+    memset(arena_page(PAGE_FUZZ_PLAIN), 0, (FUZZ_SLOTS - FUZZ_EPT_SLOTS) * L2_PAGES * PAGE_SIZE);
+    memset(arena_page(PAGE_FUZZ_2M), 0, FUZZ_EPT_SLOTS * L2_PAGES * PAGE_SIZE);
     memset(arena_page(PAGE_FUZZ_VE), 0, PAGE_SIZE);
     memset(arena_page(PAGE_FUZZ_EPTP_LIST), 0, PAGE_SIZE);
     make_region(PAGE_SHADOW_VMCS, revision | BIT(31));
@@ -293,7 +304,7 @@ static bool step(void)
 
     if (!fuzz_slots[fuzz_slot].built || vm_current() == ~0ull || fuzz_one_in(10))
         choose_slot();
-    else if (fuzz_one_in(32))
+    else if (fuzz_one_in(64))
         rebuild();
     if (fuzz_one_in(12))
         random_instruction();
@@ -321,6 +332,7 @@ static void start_block(u64 block)
     random_seed(config.seed * 1000003 + block);
     fuzz_hash = 0;
     fuzz_slot = 0;
+    fuzz_paging_changed = fuzz_ept_changed = false;
 }
 
 static void block_row(u64 block)
