@@ -207,9 +207,42 @@ static void seen_rows(void)
     restore_msrs();
 }
 
+/* Guest state that not every processor refuses; of what else it was to load, L1 sees nothing then.
+ */
+static void refused_rows(void)
+{
+    static const struct {
+        const char *name;
+        struct edit edit;
+    } states[] = {
+        {"enclave interruption", SET(GUEST_INTERRUPTIBILITY_INFO, BIT(4))},
+        {"pending bus lock", SET(GUEST_PENDING_DBG_EXCEPTIONS, BIT(11))},
+        {"pending rtm", SET(GUEST_PENDING_DBG_EXCEPTIONS, BIT(16) | BIT(12))},
+    };
+    char name[64];
+
+    for (u32 i = 0; i < ARRAY_SIZE(states); i++)
+        for (u32 count = 0; count < 2; count++) {
+            format_text(name, sizeof(name), "%s, %u to load", states[i].name, count);
+            if (!start(name))
+                continue;
+            ENTRY_AREA[0] = (struct vmx_msr_entry){MSR_IA32_STAR, 0, 0x7777};
+            vm_write(VM_ENTRY_MSR_LOAD_COUNT, count);
+            field_set(VM_ENTRY_CONTROLS, VM_ENTRY_LOAD_IA32_EFER);
+            vm_write(GUEST_IA32_EFER, EFER_LMA | EFER_LME);
+            edit_apply(&states[i].edit);
+            guest_run(true);
+            say_exec();
+            say(" star %lx efer %lx", read_msr(MSR_IA32_STAR), read_msr(MSR_IA32_EFER));
+            row_end();
+        }
+    restore_msrs();
+}
+
 void rows_msr_lists(void)
 {
     entry_rows();
     reserved_rows();
     seen_rows();
+    refused_rows();
 }
