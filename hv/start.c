@@ -58,7 +58,23 @@ static u64 perf_global_reserved(void)
     return ~((BIT64(general) - 1) | (BIT64(fixed) - 1) << 32);
 }
 
-#define LEAF7_1_EAX_LAM BIT(26)
+#define LEAF7_EBX_SGX      BIT(2)
+#define LEAF7_EBX_RTM      BIT(11)
+#define LEAF7_ECX_BUS_LOCK BIT(24)
+#define LEAF7_1_EAX_LAM    BIT(26)
+
+/* SDM vol. 3, "Checks on Guest Non-Register State": bits that are reserved without a feature. */
+static void read_non_register_bits(struct vmx_caps *caps)
+{
+    struct cpuid_result leaf7 = cpuid(7, 0);
+
+    if (leaf7.ebx & LEAF7_EBX_SGX)
+        caps->interruptibility |= INTERRUPTIBILITY_ENCLAVE;
+    if (leaf7.ebx & LEAF7_EBX_RTM)
+        caps->pending_debug |= PENDING_DBG_RTM;
+    if (leaf7.ecx & LEAF7_ECX_BUS_LOCK)
+        caps->pending_debug |= PENDING_DBG_BUS_LOCK;
+}
 
 static void read_capabilities(struct vmx_caps *caps)
 {
@@ -88,6 +104,7 @@ static void read_capabilities(struct vmx_caps *caps)
     if (cpuid(7, 1).eax & LEAF7_1_EAX_LAM)
         caps->cr3_reserved &= ~(CR3_LAM_U48 | CR3_LAM_U57);
     caps->perf_global_reserved = perf_global_reserved();
+    read_non_register_bits(caps);
 }
 
 static bool may_be_one(u64 capability, u32 bit) { return (u32)(capability >> 32) & bit; }

@@ -191,10 +191,15 @@ enum exit_reason {
 #define INTR_TYPE_SOFT_EXCEPTION    (6u << 8)
 #define INTR_TYPE_OTHER             (7u << 8)
 
-#define INTERRUPTIBILITY_STI    BIT(0)
-#define INTERRUPTIBILITY_MOV_SS BIT(1)
-#define INTERRUPTIBILITY_SMI    BIT(2)
-#define INTERRUPTIBILITY_NMI    BIT(3)
+#define INTERRUPTIBILITY_STI     BIT(0)
+#define INTERRUPTIBILITY_MOV_SS  BIT(1)
+#define INTERRUPTIBILITY_SMI     BIT(2)
+#define INTERRUPTIBILITY_NMI     BIT(3)
+#define INTERRUPTIBILITY_ENCLAVE BIT(4)
+
+/* Pending debug exceptions that not every processor has, SDM vol. 3, "Guest Non-Register State" */
+#define PENDING_DBG_BUS_LOCK BIT64(11)
+#define PENDING_DBG_RTM      BIT64(16)
 
 #define ACTIVITY_ACTIVE        0u
 #define ACTIVITY_HLT           1u

@@ -344,6 +344,8 @@ void capabilities_compute(struct vmx_caps *out, const struct vmx_caps *hw, featu
         .linear_bits = hw->linear_bits,
         .cr3_reserved = hw->cr3_reserved,
         .perf_global_reserved = hw->perf_global_reserved,
+        .interruptibility = hw->interruptibility,
+        .pending_debug = hw->pending_debug,
     };
     for (u32 i = 0; i < ARRAY_SIZE(out->missing_fields); i++)
         out->missing_fields[i] = hw->missing_fields[i];

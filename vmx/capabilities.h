@@ -26,6 +26,9 @@ struct vmx_caps {
     u32 linear_bits;          /* 48 or 57 */
     u64 cr3_reserved;         /* bits that MOV to CR3 refuses in 64-bit mode */
     u64 perf_global_reserved; /* bits that WRMSR to IA32_PERF_GLOBAL_CTRL refuses */
+    /* Of the guest's non-register state, what not every processor has. */
+    u32 interruptibility;  /* INTERRUPTIBILITY_ENCLAVE */
+    u64 pending_debug;     /* PENDING_DBG_BUS_LOCK, PENDING_DBG_RTM */
     u64 missing_fields[8]; /* VMCS fields that the processor lacks: a bit for each of our table */
 };
 

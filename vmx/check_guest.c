@@ -20,12 +20,8 @@
 #define DEBUGCTL_BTF BIT64(1)
 
 #define PENDING_DBG_BREAKPOINTS 0xfull
-#define PENDING_DBG_BUS_LOCK    BIT64(11)
 #define PENDING_DBG_ENABLED     BIT64(12)
 #define PENDING_DBG_BS          BIT64(14)
-#define PENDING_DBG_RTM         BIT64(16)
-
-#define INTERRUPTIBILITY_ENCLAVE BIT(4)
 
 #define PDPTE_RESERVED 0x1e6ull /* bits 2:1 and 8:5 */
 #define PAE_CR3_ADDR   0xffffffe0ull
@@ -328,7 +324,7 @@ static bool activity_valid(const struct guest *guest)
 static bool interruptibility_valid(const struct guest *guest)
 {
     const u32 known = INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS | INTERRUPTIBILITY_NMI |
-                      INTERRUPTIBILITY_ENCLAVE;
+                      guest->caps->interruptibility;
     const struct vmcs12 *vmcs12 = guest->vmcs12;
     u32 state = vmcs12->guest_interruptibility_info;
     bool sti = state & INTERRUPTIBILITY_STI;
@@ -348,8 +344,8 @@ static bool interruptibility_valid(const struct guest *guest)
 /* The same section: pending debug exceptions. A single step that waits must show as pending. */
 static bool pending_debug_valid(const struct guest *guest)
 {
-    const u64 known = PENDING_DBG_BREAKPOINTS | PENDING_DBG_BUS_LOCK | PENDING_DBG_ENABLED |
-                      PENDING_DBG_BS | PENDING_DBG_RTM;
+    const u64 known =
+        PENDING_DBG_BREAKPOINTS | PENDING_DBG_ENABLED | PENDING_DBG_BS | guest->caps->pending_debug;
     const u32 shadow = INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS;
     const struct vmcs12 *vmcs12 = guest->vmcs12;
     u64 pending = vmcs12->guest_pending_dbg_exceptions;

@@ -112,16 +112,18 @@ void l2_entry_failed(struct cpu *cpu, u32 reason, u64 qualification)
     struct vmcs02 *slot = cpu->nested.current;
     struct l2_leftover leftover = {.efer = 0};
 
-    if (!cpu->in_l2) {
-        leftover.efer = vmread(GUEST_IA32_EFER);
-        leftover.pat = vmread(GUEST_IA32_PAT);
-    } else {
+    if (cpu->in_l2) {
         leftover = l1_host_read_leftover(slot->vmcs12);
         if (slot->guest_stale)
             vmcs02_save_rare_guest(slot);
         leftover.nmi_blocking_is_l2s = leftover.nmi_blocked = false;
         vmcs_switch(cpu->vmcs01_pa);
         cpu->in_l2 = false;
+    }
+    /* Nothing is loaded of guest state that is not valid, whoever has found it. */
+    if (reason == EXIT_REASON_INVALID_STATE) {
+        leftover.efer = vmread(GUEST_IA32_EFER);
+        leftover.pat = vmread(GUEST_IA32_PAT);
     }
     slot->vmcs12->vm_exit_reason = reason | VMX_EXIT_REASONS_FAILED_VMENTRY;
     slot->vmcs12->exit_qualification = qualification;

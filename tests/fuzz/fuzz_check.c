@@ -55,6 +55,8 @@ static void mend_caps(void)
     caps.proc2 &= ~0xffffffffull;
     caps.physical_bits = 36 + caps.physical_bits % 17;
     caps.linear_bits = caps.linear_bits == 57 ? 57 : 48;
+    caps.interruptibility &= INTERRUPTIBILITY_ENCLAVE;
+    caps.pending_debug &= PENDING_DBG_BUS_LOCK | PENDING_DBG_RTM;
     caps.cr0_fixed1 |= caps.cr0_fixed0;
     caps.cr4_fixed1 |= caps.cr4_fixed0;
 }

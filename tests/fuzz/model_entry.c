@@ -433,6 +433,7 @@ static bool non_register(const struct vmcs12 *v, const struct vmx_caps *caps)
     RULE(activity == 3 && valid);
     /* Interruptibility state. */
     RULE(state >> 5);
+    RULE(bit(state, 4) && !bit(caps->interruptibility, 4));
     RULE(sti && mov_ss);
     RULE(sti && !bit(v->guest_rflags, 9));
     RULE(valid && type == 0 && (sti || mov_ss));
@@ -442,6 +443,8 @@ static bool non_register(const struct vmcs12 *v, const struct vmx_caps *caps)
     RULE(bit(state, 4) && mov_ss);
     /* Pending debug exceptions: bits 3:0, 11 (bus lock), 12, 14, 16 (RTM). */
     RULE(pending & ~0x1580full);
+    RULE(bit(pending, 11) && !bit(caps->pending_debug, 11));
+    RULE(bit(pending, 16) && !bit(caps->pending_debug, 16));
     if (sti || mov_ss || activity == 1) {
         bool stepping = bit(v->guest_rflags, 8) && !bit(v->guest_ia32_debugctl, 1);
 

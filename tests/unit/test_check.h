@@ -65,6 +65,7 @@ static const struct vmx_caps skylake = {
     .linear_bits = 48,
     .cr3_reserved = ~0ull << 40,
     .perf_global_reserved = ~0x70000000full,
+    .pending_debug = PENDING_DBG_RTM,
 };
 
 #define TEST_CURRENT_VMCS 0x7000ull
