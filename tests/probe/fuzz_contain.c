@@ -122,7 +122,11 @@ static void set_flat_stack(u64 access)
     vm_write(GUEST_SS_BASE, 0);
 }
 
-/* Bochs checks SS of a 64-bit guest only where its selector's RPL is not 0. */
+/*
+ * Bochs checks SS of a 64-bit guest only where its selector's RPL is not 0. And its SYSRET makes SS
+ * usable, but leaves base and limit as they were (SDM vol. 2: 0 and 0xfffff, in pages): the next
+ * entry, which may be an L0's, refuses them.
+ */
 static void avoid_unchecked_stack(void)
 {
     u64 access = vm_read(GUEST_SS_AR_BYTES), type = access & 0xf;
@@ -130,8 +134,13 @@ static void avoid_unchecked_stack(void)
     if (!fuzz_slots[fuzz_slot].stack_changed)
         return;
     fuzz_slots[fuzz_slot].stack_changed = false;
-    if (!(vm_read(GUEST_CS_AR_BYTES) & BIT(13)) || vm_read(GUEST_SS_SELECTOR) & 3 ||
-        access & BIT(16))
+    if (access & AR_UNUSABLE_MASK) {
+        vm_write(GUEST_SS_AR_BYTES, AR_UNUSABLE_MASK | (access & 0x60));
+        vm_write(GUEST_SS_LIMIT, 0);
+        vm_write(GUEST_SS_BASE, 0);
+        return;
+    }
+    if (!(vm_read(GUEST_CS_AR_BYTES) & BIT(13)) || vm_read(GUEST_SS_SELECTOR) & 3)
         return;
     if ((type != 3 && type != 7) || (access & ~0xd06full) != 0x90 ||
         vm_read(GUEST_SS_LIMIT) != 0xffffffff || vm_read(GUEST_SS_BASE) >> 32)
