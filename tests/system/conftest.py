@@ -82,7 +82,7 @@ class L1:
         """Runs a command in L1's shell, which must succeed; its output."""
         # The echo of the command has no digit where its status will stand.
         self.machine.sendline(f"{command}; echo status=$?")
-        status = self.machine.expect(r"\nstatus=(\d+)\r?\n", timeout).group(1)
+        status = self.machine.expect(r"\nstatus=(\d+)\r*\n", timeout).group(1)
         output = self.machine.before
         self.machine.expect(PROMPT, 30)
         assert status == "0", f"{command}: status {status}:\n{output}"
