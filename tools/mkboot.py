@@ -29,7 +29,7 @@ XEN_CFG = """\
 [global]
 default=xen
 [xen]
-options=console=com1 com1=115200,8n1 dom0_mem=320M,max:320M
+options=console=com1 com1=115200,8n1 dom0_mem=320M,max:320M apicv=0
 kernel=\\EFI\\plastron\\vmlinuz {cmdline}
 ramdisk=\\EFI\\plastron\\initramfs
 """
