@@ -94,11 +94,11 @@ static const struct {
 #undef X
 };
 
-/* Not what measures time, and IA32_DEBUGCTL, which Bochs does not save: SDM vol. 3, 28.3.1. */
+/* Not what measures time, and two MSRs that Bochs does not save: SDM vol. 3, 28.3.1. */
 static bool is_compared(u32 field)
 {
     return VMCS_FIELD_TYPE(field) == VMCS_TYPE_GUEST && field != VMX_PREEMPTION_TIMER_VALUE &&
-           field != GUEST_IA32_DEBUGCTL;
+           field != GUEST_IA32_DEBUGCTL && field != GUEST_IA32_PERF_GLOBAL_CTRL;
 }
 
 static bool is_pdpte(u32 field) { return field >= GUEST_PDPTR0 && field <= GUEST_PDPTR3; }
