@@ -69,6 +69,7 @@ class Machine:
         usb: bool = False,
         exits: Path | str | None = None,
         reset_on_triple_fault: bool = False,
+        ips: int = 100_000_000,
     ) -> None:
         self.image = Path(image).resolve()
         self.cpus = cpus
@@ -78,6 +79,7 @@ class Machine:
         self.usb = usb
         self.exits = Path(exits).resolve() if exits else None
         self.reset_on_triple_fault = reset_on_triple_fault
+        self.ips = ips
         self.directory = Path(tempfile.mkdtemp(prefix="plastron-"))
         self.log_path = Path(log_path) if log_path else self.directory / "com1.txt"
         self.com2_path = self.directory / "com2.txt"
@@ -159,7 +161,7 @@ display_library: rfb, options="timeout=0"
 memory: guest={self.memory}, host={self.memory}
 romimage: file={CACHE}/ovmf/usr/share/ovmf/OVMF.fd, address=0x0, options=none
 fw_cfg: enabled=1
-cpu: model={self.model}, count={self.cpus}, quantum=32, ips=100000000, cpuid_freq=ips, \
+cpu: model={self.model}, count={self.cpus}, quantum=32, ips={self.ips}, cpuid_freq=ips, \
 reset_on_triple_fault={int(self.reset_on_triple_fault)}, ignore_bad_msrs=1
 vgaromimage: file={tree}/share/bochs/VGABIOS-lgpl-latest
 pci: enabled=1, chipset=i440fx
