@@ -182,6 +182,14 @@ void fuzz_select(u32 slot)
     select_area();
 }
 
+static void hide_page(u32 gva)
+{
+    if (guest_mode == GUEST_32)
+        ((u32 *)guest_memory(L2_PT))[gva >> 12] = 0;
+    else if (guest_mode != GUEST_REAL && guest_mode != GUEST_FLAT)
+        *guest_pte(gva) = 0;
+}
+
 /*
  * The paging structures are not the guest's: what it wrote to them would be seen at once or later,
  * as the processor's caches are. Without EPT they, or what lies at 0 if they are taken for those of
@@ -191,27 +199,19 @@ static void hide_paging(void)
 {
     static const u32 hidden[] = {0, L2_ROOT, L2_PT, L2_PD, L2_PDPT, L2_ROOT_B};
 
-    for (u32 i = 0; i < ARRAY_SIZE(hidden); i++) {
-        if (guest_mode == GUEST_32)
-            ((u32 *)guest_memory(L2_PT))[hidden[i] >> 12] = 0;
-        else if (guest_mode != GUEST_REAL && guest_mode != GUEST_FLAT)
-            *guest_pte(hidden[i]) = 0;
-    }
+    for (u32 i = 0; i < ARRAY_SIZE(hidden); i++)
+        hide_page(hidden[i]);
 }
 
-/* The page that the guest takes for its local APIC's. */
+/*
+ * The page that a guest with EPT takes for its local APIC's. Others have none: they could fetch an
+ * instruction from it.
+ */
 static void place_apic(void)
 {
-    u64 page = arena_address(PAGE_APIC_ACCESS);
-
-    if (fuzz_has_ept()) {
-        *ept_entry(L2_APIC) = *ept2_entry(L2_APIC) =
-            page | EPT_RWX | MT_WB << EPT_MEMORY_TYPE_SHIFT;
-        keep_apic_from_fetches();
-    } else if (guest_mode == GUEST_32)
-        ((u32 *)guest_memory(L2_PT))[L2_APIC >> 12] = (u32)page | PTE_P | PTE_W | PTE_U;
-    else
-        *guest_pte(L2_APIC) = page | PTE_P | PTE_W | PTE_U;
+    *ept_entry(L2_APIC) = *ept2_entry(L2_APIC) =
+        arena_address(PAGE_APIC_ACCESS) | EPT_RWX | MT_WB << EPT_MEMORY_TYPE_SHIFT;
+    keep_apic_from_fetches();
 }
 
 u64 fuzz_other_eptp(u64 eptp) { return (eptp & ~EPT_ADDR) | arena_address(guest_area.ept2); }
@@ -278,7 +278,10 @@ void fuzz_make_guest(void)
     memset(guest_memory(FIRST_FREE_PAGE << PAGE_SHIFT), 0xcc,
            (L2_PAGES - FIRST_FREE_PAGE) * PAGE_SIZE);
     hide_paging();
-    place_apic();
+    if (fuzz_has_ept())
+        place_apic();
+    else
+        hide_page(L2_APIC);
     fuzz_make_structures();
     set_extra_fields();
     random_controls();
