@@ -287,6 +287,8 @@ static enum fuzz_end enter(void)
     enum fuzz_end end;
 
     entered++;
+    /* A repeated instruction that is reached past its operands must not run on into the code. */
+    exec.gpr[RCX] &= 15;
     exec.rflags = RFLAGS_FIXED;
     exec_code(launch ? "vmlaunch" : "vmresume");
     end = fuzz_note_entry();
