@@ -161,6 +161,10 @@ static void avoid_known_faults(void)
     /* Any event is let into HLT. */
     if (activity && info & INTR_INFO_VALID_MASK)
         vm_write(VM_ENTRY_INTR_INFO_FIELD, 0);
+    /* Whether a pending MTF VM exit that is injected comes before an EPT violation is a matter of
+       when the emulator's time slice ends. */
+    if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_OTHER)
+        vm_write(VM_ENTRY_INTR_INFO_FIELD, 0);
     /* BS is not compared with TF and BTF. */
     if (blocking & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS) || activity == ACTIVITY_HLT) {
         bool stepping = rflags & RFLAGS_TF && !(vm_read(GUEST_IA32_DEBUGCTL) & DEBUGCTL_BTF);
