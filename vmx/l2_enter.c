@@ -7,11 +7,13 @@
 #include "shadow_vmcs.h"
 #include "slots.h"
 #include "vmcs02.h"
+#include "../hv/epoch.h"
 #include "../hv/insn.h"
 #include "../hv/l0.h"
 #include "../hv/trap.h"
 #include "../hv/vmcs.h"
 #include "../hv/vmcs01.h"
+#include "../mm/ept02.h"
 
 /* SDM vol. 3, "Basic VM-Entry Checks", then those on controls and host state. */
 static enum vm_instruction_error check_entry(const struct vmcs12 *vmcs12, bool launch)
@@ -66,12 +68,14 @@ static void flush_shared_vpid(const struct vmcs12 *vmcs12)
  * Without VPIDs an entry empties the translation caches, and with them what EPT02 stands for: pages
  * whose dirty flag L1 has cleared are logged anew, INVEPT or not.
  */
-static void forget_logged(struct cpu *cpu, const struct vmcs12 *vmcs12)
+static void forget_logged(const struct vmcs12 *vmcs12)
 {
     u32 secondary = vmcs12_secondary(vmcs12);
 
-    if ((secondary & SECONDARY_EXEC_ENABLE_PML) && !(secondary & SECONDARY_EXEC_ENABLE_VPID))
-        ept02_invalidate(&cpu->nested.ept02, vmcs12->ept_pointer);
+    if (!(secondary & SECONDARY_EXEC_ENABLE_PML) || (secondary & SECONDARY_EXEC_ENABLE_VPID))
+        return;
+    ept02_sync(&l0.ept02);
+    vmcs02_flush_eptp12(vmcs12->ept_pointer);
 }
 
 void l2_enter(struct cpu *cpu, bool launch)
@@ -93,8 +97,10 @@ void l2_enter(struct cpu *cpu, bool launch)
         l2_entry_failed(cpu, EXIT_REASON_INVALID_STATE, failure);
         return;
     }
-    forget_logged(cpu, slot->vmcs12);
+    forget_logged(slot->vmcs12);
     l1 = vmcs02_read_l1_state();
+    /* A core that waits for a SIPI walks nothing, and does not exit when it is asked to. */
+    epoch_set_walking(cpu, slot->vmcs12->guest_activity_state != ACTIVITY_WAIT_FOR_SIPI);
     vmcs02_load(cpu, slot, &l1, pdpte);
     cpu->in_l2 = true;
     failure = load_guest_msrs(slot->vmcs12);

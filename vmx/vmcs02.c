@@ -11,6 +11,7 @@
 #include "../hv/trap.h"
 #include "../hv/vmcs.h"
 #include "../hv/vmcs01.h"
+#include "../mm/ept02.h"
 #include "../mm/phys.h"
 
 /* Guest fields copied when L1 wrote one of them, and back when L1 reads one. */
@@ -197,11 +198,14 @@ static void load_event(const struct vmcs12 *vmcs12)
     vmwrite(VM_ENTRY_INSTRUCTION_LEN, vmcs12->vm_entry_instruction_len);
 }
 
+/* In a key of an L2 without EPT; as an EPTP it would have an invalid memory type. */
+#define KEY_IDENTITY 1ull
+
 /*
  * The APIC-access page works with 4-KiB translations only (SDM vol. 3, "Issues Pertaining to Page
  * Size and TLB Management"), so an L2 without EPT that has one gets a tree of its own.
  */
-u64 vmcs02_ept_key(const struct vmcs12 *vmcs12)
+static u64 ept_key(const struct vmcs12 *vmcs12)
 {
     u32 secondary = vmcs12_secondary(vmcs12);
 
@@ -209,15 +213,103 @@ u64 vmcs02_ept_key(const struct vmcs12 *vmcs12)
         return vmcs12->ept_pointer |
                (secondary & SECONDARY_EXEC_MODE_BASED_EPT_EXEC ? EPT12_MODE_BASED : 0);
     if (secondary & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES)
-        return vmcs12->apic_access_addr | EPT02_IDENTITY;
+        return vmcs12->apic_access_addr | KEY_IDENTITY;
     return 0;
+}
+
+static bool is_identity(u64 key) { return (key & EPTP_MEMORY_TYPE) == KEY_IDENTITY; }
+
+u64 vmcs02_eptp12(const struct vmcs12 *vmcs12)
+{
+    u64 key = ept_key(vmcs12);
+
+    return is_identity(key) ? 0 : key;
+}
+
+/* The root for a key is looked up when the key changes. */
+static u32 use_root(struct cpu *cpu, u64 key)
+{
+    struct nested *nested = &cpu->nested;
+
+    if (nested->root_key != key) {
+        ept02_use_root(&l0.ept02, key, &nested->root);
+        nested->root_key = nested->root == l0.ept02.empty ? 0 : key;
+    }
+    return nested->root;
+}
+
+void vmcs02_flush_eptp12(u64 eptp12)
+{
+    for (u32 root = 0; (root = ept02_next_root(&l0.ept02, eptp12, root));)
+        invept(INVEPT_SINGLE_CONTEXT, ept02_pointer(&l0.ept02, eptp12, root));
+}
+
+static u64 take_table(void) { return ept02_take_table(&l0.ept02); }
+
+/* EPT01's page for an address in a 4-KiB page of its own. */
+static struct overlay_page page_of_ept01(u64 gpa)
+{
+    u64 entry = 0;
+    u32 level = 1;
+
+    if (ept01_lookup(&l0.ept01, gpa, &entry, &level))
+        entry = (entry & ~(EPT_ADDR | EPT_LARGE)) | align_down(gpa, PAGE_SIZE);
+    return (struct overlay_page){gpa, entry};
+}
+
+/* The EPT that has the pages of a step over hidden memory, too, and those of an L2 without EPT. */
+static u64 overlay_pointer(struct cpu *cpu, u64 key, u64 base)
+{
+    struct nested *nested = &cpu->nested;
+    struct overlay_page pages[OVERLAY_PAGES];
+    u32 count = 0;
+    u64 root;
+
+    if (is_identity(key))
+        pages[count++] = page_of_ept01(key & EPT_ADDR);
+    for (u32 i = 0; i < nested->step_count; i++)
+        pages[count++] = nested->step[i];
+    root = overlay_build(&nested->overlay, base & EPT_ADDR,
+                         (u32)((base & EPTP_WALK_LENGTH) >> 3) + 1, pages, count, take_table);
+    if (!root)
+        root = ept02_pointer(&l0.ept02, 0, l0.ept02.empty) & EPT_ADDR;
+    nested->overlay_pointer = root | (base & ~EPT_ADDR);
+    invept(INVEPT_SINGLE_CONTEXT, nested->overlay_pointer);
+    return nested->overlay_pointer;
+}
+
+/* It stays while it stands for the same, and EPT01 has not changed. */
+static u64 identity_pointer(struct cpu *cpu, u64 key)
+{
+    struct nested *nested = &cpu->nested;
+
+    if (nested->overlay_key != key || nested->overlay_epoch != l0.epoch) {
+        nested->overlay_epoch = l0.epoch;
+        overlay_pointer(cpu, key, l0.ept01_pointer);
+        nested->overlay_key = key;
+    }
+    return nested->overlay_pointer;
 }
 
 void vmcs02_load_ept(struct cpu *cpu, const struct vmcs12 *vmcs12)
 {
-    u64 key = vmcs02_ept_key(vmcs12);
+    u64 key = ept_key(vmcs12), pointer = l0.ept01_pointer;
 
-    vmwrite(EPT_POINTER, key ? ept02_pointer(&cpu->nested.ept02, key) : l0.ept01_pointer);
+    if (key && !is_identity(key))
+        pointer = ept02_pointer(&l0.ept02, key, use_root(cpu, key));
+    if (__builtin_expect(cpu->nested.step_count, 0)) {
+        pointer = overlay_pointer(cpu, key, pointer);
+        cpu->nested.overlay_key = 0;
+    } else if (is_identity(key)) {
+        pointer = identity_pointer(cpu, key);
+    }
+    vmwrite(EPT_POINTER, pointer);
+}
+
+void vmcs02_reload_ept(struct cpu *cpu, const struct vmcs12 *vmcs12)
+{
+    cpu->nested.overlay_key = 0;
+    vmcs02_load_ept(cpu, vmcs12);
 }
 
 /* The union of what L0 and L1 want to intercept; all of it if L1 uses no bitmap. */
