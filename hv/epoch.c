@@ -19,8 +19,8 @@ static bool runs(const struct cpu *cpu)
 /* It may use what EPT01 was before the epoch. */
 static bool is_behind(const struct cpu *cpu, u64 epoch)
 {
-    return runs(cpu) && (__atomic_load_n(&cpu->steps_on_ept01, __ATOMIC_ACQUIRE) ||
-                         !has_passed(cpu, epoch));
+    return runs(cpu) &&
+           (__atomic_load_n(&cpu->steps_on_ept01, __ATOMIC_ACQUIRE) || !has_passed(cpu, epoch));
 }
 
 /* It may use what EPT02 was before the epoch: not while it runs L1, see epoch_catch_up(). */

@@ -298,8 +298,8 @@ static void init_ept02(void)
     };
     u64 end = l0.boot.region_base + l0.boot.region_size;
 
-    ept02_init(&l0.ept02, end - cpu_count * l0.boot.shadow_bytes_per_cpu, end, &caps, &l0.ept01,
-               &l0.ept01_lock);
+    ept02_init(&l0.ept02, end - cpu_count * l0.boot.shadow_bytes_per_cpu, end, l0.boot.ram_top,
+               &caps, &l0.ept01, &l0.ept01_lock);
 }
 
 enum l0_error start_cpu(const struct l0_call *loader_call)

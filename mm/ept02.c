@@ -95,19 +95,38 @@ static bool mirrors(const struct ept02 *ept, u64 entry, u64 entry12, const struc
     return ((entry ^ mirror_page(entry12, page->role)) & ~FLAGS) == 0;
 }
 
+/* ---- entries; the table's lock is held ---- */
+
+/* Writes an entry that is or was a page's, or nothing. */
+static void set_page(struct ept02 *ept, struct shadow_page *page, u64 *entry, u64 value)
+{
+    u64 old = load(entry);
+
+    exposure_add(&ept->exposure, value, page->level);
+    store(entry, value);
+    exposure_remove(&ept->exposure, old, page->level);
+    page->present = (u16)(page->present + !old - !value);
+}
+
 /* ---- links; the lock is held ---- */
 
 static void drop_entries(struct ept02 *ept, u32 index);
+
+/* Who has come to the page by a link that is gone now adds nothing to it. */
+static void retire(struct ept02 *ept, u32 index)
+{
+    page_of(ept, index)->retired = true;
+    drop_entries(ept, index);
+    shadow_retire(&ept->shadow, index);
+}
 
 static void unlink(struct ept02 *ept, u32 index)
 {
     struct shadow_page *page = page_of(ept, index);
 
     page->parent = 0;
-    if (--page->links || cores_use_root(index))
-        return;
-    drop_entries(ept, index);
-    shadow_retire(&ept->shadow, index);
+    if (--page->links == 0 && !cores_use_root(index))
+        retire(ept, index);
 }
 
 /* The table's lock is held, too. */
@@ -115,10 +134,13 @@ static void drop_entry(struct ept02 *ept, struct shadow_page *page, u64 *entry)
 {
     u64 old = load(entry);
 
+    if (!is_link(old, page->level)) {
+        set_page(ept, page, entry, 0);
+        return;
+    }
     store(entry, 0);
     page->present--;
-    if (is_link(old, page->level))
-        unlink(ept, child_of(ept, old));
+    unlink(ept, child_of(ept, old));
 }
 
 static void drop_entries(struct ept02 *ept, u32 index)
@@ -142,8 +164,10 @@ static void set_link(struct ept02 *ept, u32 parent, u32 slot, u32 child, u64 rig
     spin_lock(&page->lock);
     old = load(entry);
     below->links++;
+    if (!is_link(old, page->level))
+        set_page(ept, page, entry, 0);
     store(entry, shadow_address(&ept->shadow, child) | rights);
-    page->present = (u16)(page->present + !old);
+    page->present = (u16)(page->present + !is_link(old, page->level));
     if (is_link(old, page->level))
         unlink(ept, child_of(ept, old));
     below->parent = below->links == 1 ? parent : 0;
@@ -181,8 +205,7 @@ static bool evict(struct ept02 *ept, u32 index)
     if (is_root(page)) {
         if (cores_use_root(index))
             return false;
-        drop_entries(ept, index);
-        shadow_retire(&ept->shadow, index);
+        retire(ept, index);
         return true;
     }
     entry = entry_of(ept, index);
@@ -240,22 +263,6 @@ static void reclaim(struct ept02 *ept)
 
 /* ---- tables; the lock is held ---- */
 
-/* A page that divides a large one: all that is not hidden. */
-static void fill_direct(struct ept02 *ept, u32 index)
-{
-    struct shadow_page *page = page_of(ept, index);
-    u64 *table = shadow_table(&ept->shadow, index);
-
-    for (u32 i = 0; i < ENTRIES; i++) {
-        u64 gpa = page->source + i * SIZE_2M;
-
-        if (phys_is_hidden(gpa, SIZE_2M))
-            continue;
-        table[i] = gpa | page->leaf;
-        page->present++;
-    }
-}
-
 static u32 find_or_make(struct ept02 *ept, u64 source, u32 level, u32 role, u64 leaf)
 {
     u32 index = shadow_find(&ept->shadow, source, level, role, leaf);
@@ -268,9 +275,7 @@ static u32 find_or_make(struct ept02 *ept, u64 source, u32 level, u32 role, u64 
         return 0;
     }
     ept->tables++;
-    if (role & SHADOW_DIRECT)
-        fill_direct(ept, index);
-    else
+    if (!(role & SHADOW_DIRECT))
         shadow_set_stale(&ept->shadow, index, true);
     return index;
 }
@@ -284,7 +289,10 @@ struct fill {
     u32 role;
 };
 
-static u64 entry12_of(const struct fill *fill, u32 level) { return fill->walk->path[level - 1].entry; }
+static u64 entry12_of(const struct fill *fill, u32 level)
+{
+    return fill->walk->path[level - 1].entry;
+}
 
 /* What was read on the way still stands there; flags may have been added. */
 static bool is_current(const struct fill *fill, u32 level)
@@ -301,7 +309,7 @@ static void lock_page(struct ept02 *ept, u32 index)
 
     for (;;) {
         spin_lock(&page->lock);
-        if (page->stale || page->settled || page->retired)
+        if (page->stale || page->settled || page->retired || (page->role & SHADOW_DIRECT))
             return;
         spin_unlock(&page->lock);
         spin_lock(&ept->lock);
@@ -354,43 +362,57 @@ static u64 mirror_neighbour(const struct fill *fill, u64 entry12, u32 level)
     return mirror_page(entry12, fill->role);
 }
 
+/* L2 could write to a table that counts as unchanged because L1 did not write to it. */
+static bool hits_protected(const struct ept02 *ept, u64 entry, u32 level)
+{
+    u64 end = (entry & EPT_ADDR) + BIT64(level_shift(level)), entry01;
+    u32 level01;
+
+    if (!(entry & EPT_WRITE))
+        return false;
+    for (u64 gpa = entry & EPT_ADDR; gpa < end; gpa += BIT64(level_shift(level01)))
+        if (ept01_lookup(ept->ept01, gpa, &entry01, &level01) && !(entry01 & EPT_WRITE))
+            return true;
+    return false;
+}
+
+/* The table is locked. False: it has not been added, see hits_protected(). */
+static bool add_page(struct ept02 *ept, struct shadow_page *page, u64 *entry, u64 value)
+{
+    bool added;
+
+    exposure_add(&ept->exposure, value, page->level);
+    added = !hits_protected(ept, value, page->level);
+    if (added)
+        set_page(ept, page, entry, value);
+    exposure_remove(&ept->exposure, value, page->level);
+    return added;
+}
+
+static void unprotect_range(struct ept02 *ept, u64 gpa, u64 size)
+{
+    for (u64 end = gpa + size; gpa < end; gpa += PAGE_SIZE)
+        ept02_source_written(ept, gpa);
+}
+
 /* The table is locked. */
 static void fill_neighbours(const struct fill *fill, struct shadow_page *page, u64 *table)
 {
     u32 first = table_index(fill->ngpa, page->level) & ~(NEIGHBOURS - 1);
 
     for (u32 i = first; i < first + NEIGHBOURS; i++) {
-        u64 entry = load(&table[i]) ? 0
-                                    : mirror_neighbour(fill, phys_read64(page->source + 8 * i),
-                                                       page->level);
+        u64 entry = load(&table[i])
+                        ? 0
+                        : mirror_neighbour(fill, phys_read64(page->source + 8 * i), page->level);
 
-        if (!entry)
-            continue;
-        store(&table[i], entry);
-        page->present++;
+        if (entry)
+            add_page(fill->ept, page, &table[i], entry);
     }
 }
 
-static void fill_page(const struct fill *fill, u32 index)
+/* L1 has put a page where a table was. */
+static void drop_link(struct ept02 *ept, struct shadow_page *page, u64 *entry)
 {
-    struct ept02 *ept = fill->ept;
-    struct shadow_page *page = page_of(ept, index);
-    u64 *table = shadow_table(&ept->shadow, index);
-    u64 *entry = &table[table_index(fill->ngpa, page->level)];
-    u64 old;
-
-    lock_page(ept, index);
-    old = load(entry);
-    page->used = true;
-    if (!page->retired && is_current(fill, page->level) && !is_link(old, page->level)) {
-        page->present = (u16)(page->present + !old);
-        store(entry, mirror_page(entry12_of(fill, page->level), fill->role));
-        fill_neighbours(fill, page, table);
-    }
-    spin_unlock(&page->lock);
-    if (!is_link(old, page->level))
-        return;
-    /* L1 has put a page where a table was. */
     spin_lock(&ept->lock);
     spin_lock(&page->lock);
     if (!page->retired && is_link(load(entry), page->level))
@@ -399,19 +421,46 @@ static void fill_page(const struct fill *fill, u32 index)
     spin_unlock(&ept->lock);
 }
 
+/* What the fill is about goes into the table; L2 has to try again if it cannot now. */
+static void fill_page(const struct fill *fill, u32 index, u64 value)
+{
+    struct ept02 *ept = fill->ept;
+    struct shadow_page *page = page_of(ept, index);
+    u64 *table = shadow_table(&ept->shadow, index);
+    u64 *entry = &table[table_index(fill->ngpa, page->level)];
+    bool direct = page->role & SHADOW_DIRECT, added = true, link = false;
+
+    lock_page(ept, index);
+    page->used = true;
+    link = is_link(load(entry), page->level);
+    if (!page->retired && !link && (direct || is_current(fill, page->level))) {
+        added = add_page(ept, page, entry, value);
+        if (!direct)
+            fill_neighbours(fill, page, table);
+    }
+    spin_unlock(&page->lock);
+    if (link)
+        drop_link(ept, page, entry);
+    if (!added)
+        unprotect_range(ept, value & EPT_ADDR, BIT64(level_shift(page->level)));
+}
+
 static void fill_tables(const struct fill *fill, u32 root, u32 levels)
 {
-    u32 leaf = fill->walk->level, table = root;
-    u64 size = BIT64(level_shift(leaf));
+    const struct ept12_translation *walk = fill->walk;
+    u32 table = root;
 
-    for (u32 level = levels; table && level > leaf; level--)
+    for (u32 level = levels; table && level > walk->level; level--)
         table = next_table(fill, table, level, false);
-    if (!table)
-        return;
-    if (phys_is_hidden(fill->walk->gpa, size))
-        next_table(fill, table, leaf, true);
-    else
-        fill_page(fill, table);
+    if (table && phys_is_hidden(walk->gpa, BIT64(walk->size_shift))) {
+        table = next_table(fill, table, walk->level, true);
+        if (table)
+            fill_page(fill, table,
+                      align_down(ept12_address(walk, fill->ngpa), SIZE_2M) |
+                          page_of(fill->ept, table)->leaf);
+    } else if (table) {
+        fill_page(fill, table, mirror_page(entry12_of(fill, walk->level), fill->role));
+    }
 }
 
 /* What EPT12 says of an access; if it allows it, with all that the access brings about there. */
@@ -446,18 +495,42 @@ enum ept02_result ept02_fill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, 
     return EPT02_FILLED;
 }
 
+void ept02_prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access)
+{
+    struct ept12_translation walk;
+    const struct fill fill = {ept, &walk, ngpa, role_of(eptp12)};
+
+    if (root == ept->empty || ept12_walk(eptp12, ngpa, &ept->caps, &walk) != EPT12_TRANSLATED ||
+        (access & ~walk.rights) || !ept12_has_flags(eptp12, access & EPT_WRITE, &walk) ||
+        phys_is_hidden(align_down(ept12_address(&walk, ngpa), PAGE_SIZE), PAGE_SIZE))
+        return;
+    fill_tables(&fill, root, ept12_levels(eptp12));
+}
+
 /* ---- roots ---- */
 
-void ept02_init(struct ept02 *ept, u64 start, u64 end, const struct ept12_caps *caps,
+void ept02_init(struct ept02 *ept, u64 start, u64 end, u64 ram_top, const struct ept12_caps *caps,
                 struct ept01 *ept01, struct spinlock *ept01_lock)
 {
     *ept = (struct ept02){.caps = *caps, .ept01 = ept01, .ept01_lock = ept01_lock};
-    shadow_init(&ept->shadow, start, end);
+    exposure_init(&ept->exposure, ram_top, pool_va(start));
+    shadow_init(&ept->shadow, align_up(start + exposure_size(ram_top), PAGE_SIZE), end);
     ept->empty = shadow_take(&ept->shadow);
 }
 
-void ept02_use_root(struct ept02 *ept, u64 eptp12, u32 *user)
+/* True if it had not before. */
+static bool mark_user(struct shadow_page *root, u32 core)
 {
+    u64 bit = BIT64(core % 64), *word = &root->users[core / 64];
+    bool is_new = !(*word & bit);
+
+    *word |= bit;
+    return is_new;
+}
+
+void ept02_use_root(struct ept02 *ept, u64 eptp12, u32 core, u32 *user)
+{
+    bool is_new;
     u32 root;
 
     spin_lock(&ept->lock);
@@ -465,8 +538,11 @@ void ept02_use_root(struct ept02 *ept, u64 eptp12, u32 *user)
     if (!root)
         root = ept->empty;
     page_of(ept, root)->used = true;
+    is_new = mark_user(page_of(ept, root), core);
     __atomic_store_n(user, root, __ATOMIC_RELEASE);
     spin_unlock(&ept->lock);
+    if (is_new)
+        ept02_sync(ept);
 }
 
 u64 ept02_pointer(const struct ept02 *ept, u64 eptp12, u32 root)
@@ -495,9 +571,12 @@ u32 ept02_next_root(const struct ept02 *ept, u64 eptp, u32 root)
 
 /* ---- reading again ---- */
 
-/* False if EPT01 does not map the page, or there is no memory for the tables that it takes. */
+/* False if EPT01 does not map the page, there is no memory for the tables that it takes, or L2 can
+   write to it. */
 static bool forbid_writes(struct ept02 *ept, u64 gpa)
 {
+    bool done;
+
     u64 entry;
     u32 level;
 
@@ -508,7 +587,12 @@ static bool forbid_writes(struct ept02 *ept, u64 gpa)
             return false;
         ept01_split(ept->ept01, gpa, shadow_address(&ept->shadow, table));
     }
-    return ept01_set_writable(ept->ept01, gpa, false);
+    done = ept01_set_writable(ept->ept01, gpa, false);
+    if (done && exposure_any(&ept->exposure, gpa)) {
+        ept01_set_writable(ept->ept01, gpa, true);
+        return false;
+    }
+    return done;
 }
 
 /* Protects a table that has not changed for a while. */
@@ -619,4 +703,17 @@ bool ept02_source_written(struct ept02 *ept, u64 pa)
     spin_unlock(ept->ept01_lock);
     spin_unlock(&ept->lock);
     return true;
+}
+
+void ept02_set_written(struct ept02 *ept, u64 *page, u64 pa)
+{
+    if (*page == pa)
+        return;
+    if (pa) {
+        exposure_add(&ept->exposure, pa | EPT_WRITE, 1);
+        ept02_source_written(ept, pa);
+    }
+    if (*page)
+        exposure_remove(&ept->exposure, *page | EPT_WRITE, 1);
+    *page = pa;
 }

@@ -4,8 +4,8 @@
  * L1's do, and all cores share the trees. EPT01 is the identity without what is hidden: an entry
  * of EPT02 is EPT12's, or 0 if it has not been used, is not valid, or leads to hidden memory.
  *
- * L1 changes its tables in memory and says so by INVEPT, as to a processor that caches them.
- * ept02_sync() then reads those tables again that may have changed: a table that has stayed the
+ * L1 changes its tables in memory and says so by INVEPT, as to a processor that caches them. The
+ * next VM entry's ept02_sync() then reads those tables again that may have changed: a table that has stayed the
  * same for a while is write-protected in EPT01, and is read again only after L1 has written to it.
  */
 #ifndef PLASTRON_MM_EPT02_H
@@ -13,6 +13,7 @@
 
 #include "ept01.h"
 #include "ept12.h"
+#include "exposure.h"
 #include "shadow.h"
 #include "types.h"
 #include "../hv/spinlock.h"
@@ -20,6 +21,7 @@
 struct ept02 {
     struct spinlock lock; /* of all but the lowest tables' entries; comes before ept01_lock */
     struct shadow shadow;
+    struct exposure exposure;
     struct ept12_caps caps;
     struct ept01 *ept01;
     struct spinlock *ept01_lock;
@@ -38,17 +40,17 @@ enum ept02_result {
     EPT02_LOG_FULL,      /* exit reason 62 */
 };
 
-/* Takes over [start, end), at least EPT02_BYTES_MIN. */
-#define EPT02_BYTES_MIN SIZE_2M
-void ept02_init(struct ept02 *ept, u64 start, u64 end, const struct ept12_caps *caps,
+/* Takes over [start, end), for an L1 with memory below ram_top, a multiple of 1 GiB. */
+void ept02_init(struct ept02 *ept, u64 start, u64 end, u64 ram_top, const struct ept12_caps *caps,
                 struct ept01 *ept01, struct spinlock *ept01_lock);
 
 /*
  * The root that stands for EPTP12 (with EPT12_MODE_BASED if it is read so), made if there is none.
- * It is put into *user, and stays as long as it stands there. With no page left *user gets one
- * without entries, at which L2 exits at once.
+ * It is put into *user, which is that core's, and stays as long as it stands there. With no page
+ * left *user gets one without entries, at which L2 exits at once. A core that uses an EPTP12 for the
+ * first time has nothing cached of it: ept02_sync() is due, and in this.
  */
-void ept02_use_root(struct ept02 *ept, u64 eptp12, u32 *user);
+void ept02_use_root(struct ept02 *ept, u64 eptp12, u32 core, u32 *user);
 
 /* The hardware's EPTP for it. */
 u64 ept02_pointer(const struct ept02 *ept, u64 eptp12, u32 root);
@@ -62,15 +64,21 @@ u64 ept02_pointer(const struct ept02 *ept, u64 eptp12, u32 root);
 enum ept02_result ept02_fill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access,
                              struct ept12_log *log, struct ept12_translation *walk);
 
+/* The same before L2 has touched it, if EPT12 allows the access and L2 would see nothing of it. */
+void ept02_prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access);
+
 /* A zeroed page's physical address, for an overlay; 0: not now, try again later. */
 u64 ept02_take_table(struct ept02 *ept);
 
-/* L1 has executed INVEPT, or may take it for executed: what it has changed before is seen. The
-   caller then invalidates what this core has cached. */
+/* A VM entry with nothing cached, as after INVEPT: what L1 has changed before is seen. */
 void ept02_sync(struct ept02 *ept);
 
 /* L1's memory at pa is about to be written: false if it was not protected. */
 bool ept02_source_written(struct ept02 *ept, u64 pa);
+
+/* The processor writes to the page of L1's at pa, by physical address, as long as this stands in
+   *page; 0: to none. */
+void ept02_set_written(struct ept02 *ept, u64 *page, u64 pa);
 
 /* The roots that stand for an EPTP, one after the other; first with 0. 0: no more. */
 u32 ept02_next_root(const struct ept02 *ept, u64 eptp, u32 root);

@@ -113,6 +113,11 @@ static u64 any_flags_due(const struct ept12_translation *translation, u32 levels
     return due;
 }
 
+bool ept12_has_flags(u64 eptp12, bool write, const struct ept12_translation *translation)
+{
+    return !(eptp12 & EPTP_AD) || !any_flags_due(translation, ept12_levels(eptp12), write);
+}
+
 static void log_page(struct ept12_log *log, u64 ngpa)
 {
     u64 page = align_down(ngpa, PAGE_SIZE);
@@ -127,7 +132,7 @@ enum ept12_result ept12_set_flags(u64 eptp12, u64 ngpa, bool write, struct ept12
     u32 levels = ept12_levels(eptp12);
     u64 due;
 
-    if (!(eptp12 & EPTP_AD))
+    if (ept12_has_flags(eptp12, write, translation))
         return EPT12_TRANSLATED;
     due = any_flags_due(translation, levels, write);
     if (due && log->enabled && log->index >= LOG_ENTRIES)
@@ -136,7 +141,7 @@ enum ept12_result ept12_set_flags(u64 eptp12, u64 ngpa, bool write, struct ept12
         u64 flags = flags_due(translation, level, write);
 
         if (flags && !phys_set_flags(translation->path[level - 1].pa,
-                                      translation->path[level - 1].entry, flags))
+                                     translation->path[level - 1].entry, flags))
             return EPT12_CHANGED;
         translation->path[level - 1].entry |= flags;
     }

@@ -69,6 +69,9 @@ struct ept12_log {
 enum ept12_result ept12_set_flags(u64 eptp12, u64 ngpa, bool write, struct ept12_log *log,
                                   struct ept12_translation *translation);
 
+/* That has no flag left to set. */
+bool ept12_has_flags(u64 eptp12, bool write, const struct ept12_translation *translation);
+
 /* L1's physical address for an address in the page. */
 static inline u64 ept12_address(const struct ept12_translation *translation, u64 ngpa)
 {

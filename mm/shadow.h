@@ -12,6 +12,7 @@
 #ifndef PLASTRON_MM_SHADOW_H
 #define PLASTRON_MM_SHADOW_H
 
+#include "boot_info.h"
 #include "types.h"
 #include "../hv/spinlock.h"
 
@@ -39,6 +40,7 @@ struct shadow_page {
     u8 patience;    /* reads without a change until it is protected, as a power of two */
     u8 quiet;       /* reads without a change so far */
     u64 protected_at;
+    u64 users[MAX_CPUS / 64]; /* cores that have used it as a root: a bit each */
     struct spinlock lock; /* of the table's entries */
 };
 

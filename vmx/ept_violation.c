@@ -103,13 +103,29 @@ static void violation_of_ept12(struct cpu *cpu, const struct ept12_translation *
                                u64 qualification)
 {
     const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
+    u64 key = vmcs02_eptp12(vmcs12);
 
     if (!becomes_exception(vmcs12, walk)) {
+        cpu->nested.missing_key = key;
+        cpu->nested.missing = vmread(GUEST_PHYSICAL_ADDRESS);
+        cpu->nested.missing_access = rights_needed(key, qualification);
         l2_exit_to_l1(cpu, EXIT_REASON_EPT_VIOLATION, qualification);
         return;
     }
     save_ve_information(vmcs12, qualification);
     deliver_ve(cpu, qualification);
+}
+
+void l2_fill_missing(struct cpu *cpu)
+{
+    struct nested *nested = &cpu->nested;
+
+    if (!nested->missing_key)
+        return;
+    if (nested->missing_key == nested->root_key)
+        ept02_prefill(&l0.ept02, nested->root, nested->missing_key, nested->missing,
+                      nested->missing_access);
+    nested->missing_key = 0;
 }
 
 void l2_ept_violation(struct cpu *cpu)

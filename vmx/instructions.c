@@ -277,10 +277,9 @@ void exit_vmcall(struct cpu *cpu)
 static enum vm_instruction_error do_invept(struct cpu *cpu, u64 type,
                                            const struct inv_descriptor *d)
 {
-    (void)cpu;
     if (type != INVEPT_ALL_CONTEXT && !eptp_valid(d->context, &l0.caps))
         return VMXERR_INVALID_OPERAND_TO_INVEPT_INVVPID;
-    ept02_sync(&l0.ept02);
+    cpu->nested.invept = true;
     if (type == INVEPT_ALL_CONTEXT)
         invept(INVEPT_ALL_CONTEXT, 0);
     else

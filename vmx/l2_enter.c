@@ -1,6 +1,7 @@
 #include "l2.h"
 
 #include "check.h"
+#include "ept_violation.h"
 #include "instructions.h"
 #include "l2_exit.h"
 #include "msr_list.h"
@@ -68,14 +69,24 @@ static void flush_shared_vpid(const struct vmcs12 *vmcs12)
  * Without VPIDs an entry empties the translation caches, and with them what EPT02 stands for: pages
  * whose dirty flag L1 has cleared are logged anew, INVEPT or not.
  */
-static void forget_logged(const struct vmcs12 *vmcs12)
+static void forget_logged(struct cpu *cpu, const struct vmcs12 *vmcs12)
 {
     u32 secondary = vmcs12_secondary(vmcs12);
 
     if (!(secondary & SECONDARY_EXEC_ENABLE_PML) || (secondary & SECONDARY_EXEC_ENABLE_VPID))
         return;
-    ept02_sync(&l0.ept02);
+    cpu->nested.invept = true;
     vmcs02_flush_eptp12(vmcs12->ept_pointer);
+}
+
+/* What L1 has changed in its EPTs is seen from this entry on, where it is seen on a processor that
+   fills its caches anew. */
+static void follow_invept(struct cpu *cpu)
+{
+    if (!cpu->nested.invept)
+        return;
+    cpu->nested.invept = false;
+    ept02_sync(&l0.ept02);
 }
 
 void l2_enter(struct cpu *cpu, bool launch)
@@ -97,12 +108,14 @@ void l2_enter(struct cpu *cpu, bool launch)
         l2_entry_failed(cpu, EXIT_REASON_INVALID_STATE, failure);
         return;
     }
-    forget_logged(slot->vmcs12);
+    forget_logged(cpu, slot->vmcs12);
+    follow_invept(cpu);
     l1 = vmcs02_read_l1_state();
     /* A core that waits for a SIPI walks nothing, and does not exit when it is asked to. */
     epoch_set_walking(cpu, slot->vmcs12->guest_activity_state != ACTIVITY_WAIT_FOR_SIPI);
     vmcs02_load(cpu, slot, &l1, pdpte);
     cpu->in_l2 = true;
+    l2_fill_missing(cpu);
     failure = load_guest_msrs(slot->vmcs12);
     if (failure) {
         l2_entry_failed(cpu, EXIT_REASON_MSR_LOAD_FAIL, failure);

@@ -28,6 +28,7 @@ struct vmcs02 {
     bool guest_dirty;    /* L1 wrote a guest field that is not copied at each entry */
     bool guest_stale;    /* vmcs02 has newer guest fields that are not copied at each exit */
     u64 last_used;       /* counts VMPTRLDs: the lowest is evicted */
+    u64 written[2];      /* pages of L1's that the hardware writes to for vmcs02; 0: none */
 };
 
 struct nested {
@@ -36,6 +37,8 @@ struct nested {
     struct vmcs02 *current; /* NULL: no current VMCS */
     struct vmcs02 slots[VMCS02_SLOTS];
     u64 use_count;
+    u64 missing_key, missing, missing_access; /* what L1 was told by an EPT violation; 0: none */
+    bool invept;  /* executed since L2 ran last */
     u64 root_key; /* vmcs02_ept_key() of the root; 0: none */
     u32 root;     /* of EPT02, which is not reused while it stands here; other cores read it */
     u64 overlay_key, overlay_epoch; /* of an L2 without EPT: what its overlay was built for */

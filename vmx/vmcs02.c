@@ -103,19 +103,26 @@ static void copy_out(struct vmcs12 *vmcs12, const u16 *fields, u32 count)
 static u64 page_to_read(u64 pa) { return phys_is_hidden(pa, PAGE_SIZE) ? l0.ones_page : pa; }
 static u64 to_write(u64 pa, u64 size) { return phys_is_hidden(pa, size) ? l0.sink_page : pa; }
 
-static void load_addresses(const struct vmcs12 *vmcs12)
+static void load_addresses(struct vmcs02 *slot)
 {
+    const struct vmcs12 *vmcs12 = slot->vmcs12;
     u32 proc = vmcs12->cpu_based_vm_exec_control;
+    u64 apic = 0, posted = 0;
 
     if (proc & CPU_BASED_USE_IO_BITMAPS) {
         vmwrite(IO_BITMAP_A, page_to_read(vmcs12->io_bitmap_a));
         vmwrite(IO_BITMAP_B, page_to_read(vmcs12->io_bitmap_b));
     }
-    if (proc & CPU_BASED_TPR_SHADOW)
-        vmwrite(VIRTUAL_APIC_PAGE_ADDR, to_write(vmcs12->virtual_apic_page_addr, PAGE_SIZE));
-    if (vmcs12->pin_based_vm_exec_control & PIN_BASED_POSTED_INTR)
-        vmwrite(POSTED_INTR_DESC_ADDR,
-                to_write(vmcs12->posted_intr_desc_addr, POSTED_INTR_DESC_SIZE));
+    if (proc & CPU_BASED_TPR_SHADOW) {
+        apic = to_write(vmcs12->virtual_apic_page_addr, PAGE_SIZE);
+        vmwrite(VIRTUAL_APIC_PAGE_ADDR, apic);
+    }
+    if (vmcs12->pin_based_vm_exec_control & PIN_BASED_POSTED_INTR) {
+        posted = to_write(vmcs12->posted_intr_desc_addr, POSTED_INTR_DESC_SIZE);
+        vmwrite(POSTED_INTR_DESC_ADDR, posted);
+    }
+    ept02_set_written(&l0.ept02, &slot->written[0], apic);
+    ept02_set_written(&l0.ept02, &slot->written[1], align_down(posted, PAGE_SIZE));
 }
 
 /* Secondary controls whose work L0 does when it fills EPT02 in: vmx/ept_violation.c. */
@@ -143,7 +150,7 @@ static void load_controls(struct vmcs02 *slot)
     u64 hidden = l0.hidden_cr4 & ~vmcs12->cr4_guest_host_mask;
 
     load_control_words(vmcs12);
-    load_addresses(vmcs12);
+    load_addresses(slot);
     copy_in(vmcs12, plain_controls, ARRAY_SIZE(plain_controls));
     /* A processor need not have more of these fields than it has CR3 targets. */
     for (u32 i = 0; i < vmcs12->cr3_target_count; i++)
@@ -232,7 +239,7 @@ static u32 use_root(struct cpu *cpu, u64 key)
     struct nested *nested = &cpu->nested;
 
     if (nested->root_key != key) {
-        ept02_use_root(&l0.ept02, key, &nested->root);
+        ept02_use_root(&l0.ept02, key, cpu->index, &nested->root);
         nested->root_key = nested->root == l0.ept02.empty ? 0 : key;
     }
     return nested->root;
