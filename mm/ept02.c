@@ -389,10 +389,14 @@ static bool add_page(struct ept02 *ept, struct shadow_page *page, u64 *entry, u6
     return added;
 }
 
-static void unprotect_range(struct ept02 *ept, u64 gpa, u64 size)
+static void unprotect_all(struct ept02 *ept, u64 entry, u32 level)
 {
-    for (u64 end = gpa + size; gpa < end; gpa += PAGE_SIZE)
-        ept02_source_written(ept, gpa);
+    u64 end = (entry & EPT_ADDR) + BIT64(level_shift(level)), entry01;
+    u32 level01;
+
+    for (u64 gpa = entry & EPT_ADDR; gpa < end; gpa += BIT64(level_shift(level01)))
+        if (ept01_lookup(ept->ept01, gpa, &entry01, &level01))
+            ept02_source_written(ept, gpa);
 }
 
 /* The table is locked. */
@@ -442,7 +446,7 @@ static void fill_page(const struct fill *fill, u32 index, u64 value)
     if (link)
         drop_link(ept, page, entry);
     if (!added)
-        unprotect_range(ept, value & EPT_ADDR, BIT64(level_shift(page->level)));
+        unprotect_all(ept, value, page->level);
 }
 
 static void fill_tables(const struct fill *fill, u32 root, u32 levels)
