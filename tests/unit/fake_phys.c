@@ -116,6 +116,8 @@ bool phys_set_bits64(u64 pa, u64 old, u64 set)
     return true;
 }
 
+bool phys_set_flags(u64 pa, u64 old, u64 set) { return phys_set_bits64(pa, old, set); }
+
 bool phys_set_bits32(u64 pa, u32 old, u32 set)
 {
     if (fake_before_set)
