@@ -599,24 +599,6 @@ static bool forbid_writes(struct ept02 *ept, u64 gpa)
     return done;
 }
 
-/* Protects a table that has not changed for a while. */
-static void protect(struct ept02 *ept, struct shadow_page *page)
-{
-    bool done;
-
-    if (++page->quiet < 1u << page->patience)
-        return;
-    spin_lock(ept->ept01_lock);
-    done = forbid_writes(ept, page->source);
-    spin_unlock(ept->ept01_lock);
-    if (!done)
-        return;
-    ept->protections++;
-    page->protected = true;
-    page->protected_at = cores_new_epoch();
-    page->settled = cores_caught_up(page->protected_at); /* there are no other cores */
-}
-
 /* Drops what L1 has changed; true if there was any. */
 static bool read_again(struct ept02 *ept, struct shadow_page *page, u64 *table)
 {
@@ -634,22 +616,44 @@ static bool read_again(struct ept02 *ept, struct shadow_page *page, u64 *table)
     return page->present != before;
 }
 
+/* Protects a table that has not changed for a while. */
+static void protect(struct ept02 *ept, struct shadow_page *page, u64 *table)
+{
+    bool done;
+
+    if (++page->quiet < 1u << page->patience)
+        return;
+    spin_lock(ept->ept01_lock);
+    done = forbid_writes(ept, page->source);
+    spin_unlock(ept->ept01_lock);
+    if (!done)
+        return;
+    ept->protections++;
+    page->protected = true;
+    page->protected_at = cores_new_epoch();
+    /* Without other cores; or these have been quick, and may have written until then. */
+    page->settled = cores_caught_up(page->protected_at);
+    if (page->settled)
+        ept->changes += read_again(ept, page, table);
+}
+
 static void sync_page(struct ept02 *ept, u32 index)
 {
     struct shadow_page *page = page_of(ept, index);
+    u64 *table = shadow_table(&ept->shadow, index);
     /* Asked before the table is read: who has caught up cannot change it any more. */
     bool settled = page->protected && cores_caught_up(page->protected_at);
     bool changed;
 
     spin_lock(&page->lock);
     ept->reads++;
-    changed = read_again(ept, page, shadow_table(&ept->shadow, index));
+    changed = read_again(ept, page, table);
     ept->changes += changed;
     page->settled = settled;
     if (changed)
         page->quiet = 0;
     else if (!page->protected && page->present)
-        protect(ept, page);
+        protect(ept, page, table);
     if (page->settled || !page->present)
         shadow_set_stale(&ept->shadow, index, false);
     spin_unlock(&page->lock);
