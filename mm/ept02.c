@@ -576,12 +576,10 @@ u32 ept02_next_root(const struct ept02 *ept, u64 eptp, u32 root)
 /* ---- reading again ---- */
 
 /* False if EPT01 does not map the page, there is no memory for the tables that it takes, or L2 can
-   write to it. */
+   write to it; then all stays, as other pages may rely on it. */
 static bool forbid_writes(struct ept02 *ept, u64 gpa)
 {
-    bool done;
-
-    u64 entry;
+    u64 entry = 0;
     u32 level;
 
     while (ept01_lookup(ept->ept01, gpa, &entry, &level) && level > 1) {
@@ -591,12 +589,14 @@ static bool forbid_writes(struct ept02 *ept, u64 gpa)
             return false;
         ept01_split(ept->ept01, gpa, shadow_address(&ept->shadow, table));
     }
-    done = ept01_set_writable(ept->ept01, gpa, false);
-    if (done && exposure_any(&ept->exposure, gpa)) {
-        ept01_set_writable(ept->ept01, gpa, true);
+    if (!ept01_set_writable(ept->ept01, gpa, false))
         return false;
-    }
-    return done;
+    /* add_page() counts first and then looks here: one of the two sees the other. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (!exposure_any(&ept->exposure, gpa))
+        return true;
+    ept01_set_writable(ept->ept01, gpa, entry & EPT_WRITE);
+    return false;
 }
 
 /* Drops what L1 has changed; true if there was any. */
