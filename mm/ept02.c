@@ -9,6 +9,7 @@
 #define NEIGHBOURS   8u /* entries that are filled at once, aligned */
 #define RECLAIM      32 /* pages at a time */
 #define PATIENCE_MAX 4
+#define GIVEN_PART   4 /* of all pages EPT01 gets one in so many at most */
 
 /* One of these: an entry is present. Bit 10 is ignored without mode-based execute control. */
 #define ALL_RIGHTS (EPT_RWX | EPT_EXEC_USER)
@@ -583,10 +584,11 @@ static bool forbid_writes(struct ept02 *ept, u64 gpa)
     u32 level;
 
     while (ept01_lookup(ept->ept01, gpa, &entry, &level) && level > 1) {
-        u32 table = shadow_take(&ept->shadow);
+        u32 table = ept->given < ept->shadow.count / GIVEN_PART ? shadow_take(&ept->shadow) : 0;
 
         if (!table)
             return false;
+        ept->given++;
         ept01_split(ept->ept01, gpa, shadow_address(&ept->shadow, table));
     }
     if (!ept01_set_writable(ept->ept01, gpa, false))

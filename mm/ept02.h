@@ -27,6 +27,7 @@ struct ept02 {
     struct spinlock *ept01_lock;
     u32 empty; /* a table without entries, a root for want of a better one */
     u32 hand;  /* of the clock that looks for pages to reuse */
+    u32 given; /* pages that are EPT01's tables now */
     u64 syncs_asked, syncs_done;
     /* Counters. */
     u64 tables, reads, changes, protections, reclaimed;
