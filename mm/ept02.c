@@ -22,7 +22,7 @@ static u32 level_shift(u32 level) { return PAGE_SHIFT + INDEX_BITS * (level - 1)
 
 static u32 table_index(u64 ngpa, u32 level) { return ngpa >> level_shift(level) & (ENTRIES - 1); }
 
-static u64 load(const u64 *entry) { return __atomic_load_n(entry, __ATOMIC_RELAXED); }
+static u64 load(const u64 *entry) { return __atomic_load_n(entry, __ATOMIC_ACQUIRE); }
 static void store(u64 *entry, u64 value) { __atomic_store_n(entry, value, __ATOMIC_RELEASE); }
 
 static bool is_link(u64 entry, u32 level)
