@@ -269,6 +269,10 @@ static void prefilling_is_not_to_be_seen(void **state)
     ept02_prefill(&ept, cores[0].root, KEY | EPTP_AD, NGPA, EPT_WRITE);
     assert_int_equal(fake_get64(at) & USED, EPT_ACCESSED);
     assert_false(walk_of_ept02(0, NGPA).rights & EPT_WRITE);
+    write12(entry_at(NGPA, 3), fake_get64(entry_at(NGPA, 3)) & ~EPT_ACCESSED);
+    sync_on(0);
+    ept02_prefill(&ept, cores[0].root, KEY | EPTP_AD, NGPA, EPT_READ);
+    assert_absent(NGPA);
     check_pages(0, 0);
 }
 
@@ -532,6 +536,41 @@ static void rights_that_are_gone_are_gone(void **state)
     }
 }
 
+static u64 changing_at;
+
+/* Another core changes the entry as soon as it has been read, and invalidates. */
+static void change_and_sync(u64 pa)
+{
+    if (pa != changing_at)
+        return;
+    fake_after_read = NULL;
+    write12(pa, 0);
+    sync_on(1);
+    self = 0;
+}
+
+static void a_change_during_a_fill_is_seen(void **state)
+{
+    for (u32 level = 1; level <= 4; level++)
+        for (u32 known = 0; known < 2; known++) {
+            begin(state);
+            core_count = 2;
+            map12(ROOT, NGPA, 1, DATA | EPT_READ | WB);
+            enter_l2(0, KEY);
+            if (known) {
+                assert_int_equal(touch(0, NGPA, EPT_READ), ALLOWED);
+                write12(entry_at(NGPA, 1), DATA | EPT_RWX | WB);
+            }
+            changing_at = entry_at(NGPA, level);
+            fake_after_read = change_and_sync;
+            assert_int_equal(fill(0, NGPA, EPT_READ), ALLOWED);
+            assert_null(fake_after_read);
+            assert_absent(NGPA);
+            assert_int_equal(touch(0, NGPA, EPT_READ), VIOLATION);
+            check_pages(0, 0);
+        }
+}
+
 /* A core that comes to an EPTP for the first time has nothing cached: it sees all changes. */
 static void a_new_core_needs_no_INVEPT(void **state)
 {
@@ -601,6 +640,17 @@ static void a_written_table_is_read_again(void **state)
     check_pages(0, 0);
 }
 
+static u32 syncs_to_protect(u64 at)
+{
+    u32 syncs = 0;
+
+    while (!is_protected(at)) {
+        sync_on(0);
+        assert_true(++syncs <= 16);
+    }
+    return syncs;
+}
+
 /* The more often it is written to, the longer it stays unprotected; but not for ever. */
 static void patience_grows(void **state)
 {
@@ -611,14 +661,8 @@ static void patience_grows(void **state)
     at = map12(ROOT, NGPA, 1, DATA | EPT_RWX | WB);
     enter_l2(0, KEY);
     for (u32 round = 0; round < ARRAY_SIZE(wanted); round++) {
-        u32 syncs = 0;
-
         assert_int_equal(touch(0, NGPA, EPT_READ), ALLOWED);
-        while (!is_protected(at)) {
-            sync_on(0);
-            assert_true(++syncs <= 16);
-        }
-        assert_int_equal(syncs, wanted[round]);
+        assert_int_equal(syncs_to_protect(at), wanted[round]);
         assert_true(write12(at, fake_get64(at)));
     }
     check_pages(0, 0);
@@ -631,12 +675,21 @@ static void a_change_ends_the_quiet(void **state)
     (void)state;
     at = map12(ROOT, NGPA, 1, DATA | EPT_RWX | WB);
     enter_l2(0, KEY);
+    for (u32 i = 0; i < 2; i++) {
+        assert_int_equal(touch(0, NGPA, EPT_READ), ALLOWED);
+        syncs_to_protect(at);
+        write12(at, fake_get64(at));
+    }
     for (u32 i = 0; i < 20; i++) {
         assert_int_equal(touch(0, NGPA, EPT_READ), ALLOWED);
+        for (u32 quiet = 0; quiet < 3; quiet++)
+            sync_on(0);
         write12(at, (DATA + (1 + (i & 1)) * PAGE_SIZE) | EPT_RWX | WB);
         sync_on(0);
         assert_false(is_protected(at));
     }
+    assert_int_equal(touch(0, NGPA, EPT_READ), ALLOWED);
+    assert_int_equal(syncs_to_protect(at), 4);
 }
 
 static void what_was_not_protected_is_not_written_to(void **state)
@@ -879,6 +932,50 @@ static void a_root_in_use_stays(void **state)
     check_pages(0, 0);
 }
 
+/* It may be a table below another root, too. */
+static void a_root_that_is_unlinked_stays(void **state)
+{
+    u64 top = new_table();
+
+    (void)state;
+    core_count = 2;
+    map12(ROOT, NGPA, 1, DATA | EPT_RWX | WB);
+    fake_put64(slot(top, NGPA, 5), ROOT | EPT_RWX);
+    enter_l2(0, EPTP5(top));
+    assert_int_equal(touch(0, NGPA, EPT_READ), ALLOWED);
+    enter_l2(1, KEY);
+    assert_int_equal(walk_of_ept02(1, NGPA).verdict, ALLOWED);
+    write12(slot(top, NGPA, 5), 0);
+    sync_on(0);
+    assert_absent(NGPA);
+    assert_int_equal(walk_of_ept02(1, NGPA).verdict, ALLOWED);
+    check_pages(0, 0);
+    use(1, EPTP(top)); /* nobody needs it now */
+    assert_int_equal(touch(0, NGPA, EPT_READ), VIOLATION);
+    check_pages(0, 0);
+}
+
+/* Tables that several entries name are not known to be free for one. */
+static void shared_tables_are_reclaimed_too(void **state)
+{
+    (void)state;
+    start(24);
+    for (u32 i = 0; i < 100; i++) {
+        u64 ngpa = (u64)i << 21;
+
+        map12(ROOT, ngpa, 1, (DATA + i * PAGE_SIZE) | EPT_RWX | WB);
+        map12(ROOT, ngpa | BIT64(30), 2, table_of(entry_at(ngpa, 1)) | EPT_RWX);
+    }
+    enter_l2(0, KEY);
+    for (u32 i = 0; i < 100; i++) {
+        u64 ngpa = (u64)i << 21;
+
+        assert_int_equal(touch(0, ngpa, EPT_READ), ALLOWED);
+        assert_int_equal(touch(0, ngpa | BIT64(30), EPT_READ), ALLOWED);
+        check_pages(0, 0);
+    }
+}
+
 /* At which L2 exits at once, until there is a page. */
 static void for_want_of_pages_a_root_is_empty(void **state)
 {
@@ -942,6 +1039,16 @@ static void check_access(u64 key, u64 ngpa, u64 access, u64 leaf_at)
     assert_int_equal(w02.rights, w12.rights & ~(flags && !w12.dirty ? EPT_WRITE : 0));
 }
 
+/* L2 has used the page by a valid entry before, so that there is something to drop. */
+static void use_then_change(u64 ngpa, u64 at, u64 valid, u64 entry)
+{
+    write12(at, valid);
+    sync_on(0);
+    assert_int_equal(touch(0, ngpa, EPT_READ), ALLOWED);
+    write12(at, entry);
+    sync_on(0);
+}
+
 static u64 key_of(u32 role)
 {
     return KEY | (role & 1 ? EPTP_AD : 0) | (role & 2 ? EPT12_MODE_BASED : 0);
@@ -967,8 +1074,9 @@ static void every_page_is_composed_as_it_should(void **state)
                 ept.caps.execute_only = caps.execute_only = i >> 10;
                 entry |= SIZE_1G | (level > 1 ? EPT_LARGE : 0) | EPT_SUPPRESS_VE;
                 for (u32 a = i & 1; a < access_count(key); a += 2) {
-                    write12(at, entry);
-                    sync_on(0);
+                    u64 valid = SIZE_1G | ALL | USED | WB | (level > 1 ? EPT_LARGE : 0);
+
+                    use_then_change(level << 30, at, valid, entry);
                     check_access(key, level << 30, accesses[a], at);
                 }
             }
@@ -993,8 +1101,7 @@ static void every_table_is_composed_as_it_should(void **state)
 
                 ept.caps.execute_only = caps.execute_only = i >> 7;
                 for (u32 a = 0; a < access_count(key); a++) {
-                    write12(at, entry);
-                    sync_on(0);
+                    use_then_change(NGPA, at, link | ALL | EPT_ACCESSED, entry);
                     check_access(key, NGPA, accesses[a], leaf_at);
                 }
             }
@@ -1050,6 +1157,7 @@ int main(void)
         TEST(only_what_has_changed_is_dropped),
         TEST(added_rights_are_found_by_a_fault),
         TEST(rights_that_are_gone_are_gone),
+        TEST(a_change_during_a_fill_is_seen),
         TEST(a_new_core_needs_no_INVEPT),
         TEST(quiet_tables_are_not_read_again),
         TEST(a_written_table_is_read_again),
@@ -1065,6 +1173,8 @@ int main(void)
         TEST(protection_is_not_lost_to_another_role),
         TEST(tables_everywhere_leave_room),
         TEST(a_root_in_use_stays),
+        TEST(a_root_that_is_unlinked_stays),
+        TEST(shared_tables_are_reclaimed_too),
         TEST(for_want_of_pages_a_root_is_empty),
         TEST(taken_tables_are_zero),
         TEST(every_page_is_composed_as_it_should),
