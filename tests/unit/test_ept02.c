@@ -976,6 +976,21 @@ static void shared_tables_are_reclaimed_too(void **state)
     }
 }
 
+/* Tables with nothing but large pages; the only one that can go by itself is always the newest. */
+static void tables_of_large_pages_are_reclaimed_too(void **state)
+{
+    (void)state;
+    start(24);
+    enter_l2(0, KEY);
+    for (u32 i = 0; i < 100; i++) {
+        u64 ngpa = (u64)i << 39;
+
+        map12(ROOT, ngpa, 2, SIZE_1G | EPT_RWX | EPT_LARGE | WB);
+        assert_int_equal(touch(0, ngpa, EPT_READ), ALLOWED);
+        check_pages(0, 0);
+    }
+}
+
 /* At which L2 exits at once, until there is a page. */
 static void for_want_of_pages_a_root_is_empty(void **state)
 {
@@ -1175,6 +1190,7 @@ int main(void)
         TEST(a_root_in_use_stays),
         TEST(a_root_that_is_unlinked_stays),
         TEST(shared_tables_are_reclaimed_too),
+        TEST(tables_of_large_pages_are_reclaimed_too),
         TEST(for_want_of_pages_a_root_is_empty),
         TEST(taken_tables_are_zero),
         TEST(every_page_is_composed_as_it_should),
