@@ -255,7 +255,8 @@ static void reclaim(struct ept02 *ept)
         if (shadow->free)
             return;
     }
-    if (!shadow->unlinked && !evict_some(ept))
+    /* Few can go by themselves; these may be those that a fill has just made. */
+    if (!shadow->unlinked && evict_some(ept) < RECLAIM)
         empty_roots(ept);
     ept->reclaimed++;
     shadow_start_waiting(shadow, cores_new_epoch());
