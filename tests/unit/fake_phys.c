@@ -111,9 +111,8 @@ bool phys_set_bits64(u64 pa, u64 old, u64 set)
 {
     if (fake_before_set)
         fake_before_set(pa);
-    if (!is_there(pa, 8) ||
-        !__atomic_compare_exchange_n((u64 *)(void *)at(pa, 8), &old, old | set, false,
-                                     __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+    if (!is_there(pa, 8) || !__atomic_compare_exchange_n((u64 *)(void *)at(pa, 8), &old, old | set,
+                                                         false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
         return false;
     __atomic_fetch_add(&fake_sets, 1, __ATOMIC_RELAXED);
     return true;
