@@ -202,7 +202,7 @@ static bool prepare_cpu(u32 index)
 static bool valid_boot_info(const struct boot_info *boot)
 {
     return boot->magic == BOOT_INFO_MAGIC && boot->cpu_count && boot->cpu_count <= MAX_CPUS &&
-           boot->image_size + boot->cpu_count * boot->shadow_bytes_per_cpu < boot->region_size &&
+           boot->image_size + boot->shadow_bytes < boot->region_size &&
            boot->region_base + boot->region_size <= boot->ram_top;
 }
 
@@ -218,7 +218,7 @@ enum l0_error start_shared(const struct l0_call *call)
     cpu_count = boot->cpu_count;
     log_init(boot->config.console_port, boot->config.console_baud, boot->config.log_level);
     pool_init(&l0.pool, boot->region_base + boot->image_size,
-              boot->region_base + boot->region_size - cpu_count * boot->shadow_bytes_per_cpu);
+              boot->region_base + boot->region_size - boot->shadow_bytes);
 
     read_capabilities(&l0.hw);
     l0.has_1g = cpuid(0x80000001, 0).edx & BIT(26);
@@ -268,7 +268,7 @@ static void print_banner(void)
             l0.boot.config.nested ? "on" : "off");
     log_info("%lu KiB at %#lx are hidden from L1, %lu KiB of it for shadow page tables",
              l0.boot.region_size / 1024, l0.boot.region_base,
-             cpu_count * l0.boot.shadow_bytes_per_cpu / 1024);
+             l0.boot.shadow_bytes / 1024);
 }
 
 /* A region must be cleared before it is first used. SDM vol. 3, "Initializing VMCS Data". */
@@ -298,7 +298,7 @@ static void init_ept02(void)
     };
     u64 end = l0.boot.region_base + l0.boot.region_size;
 
-    ept02_init(&l0.ept02, end - cpu_count * l0.boot.shadow_bytes_per_cpu, end, l0.boot.ram_top,
+    ept02_init(&l0.ept02, end - l0.boot.shadow_bytes, end, l0.boot.ram_top,
                &caps, &l0.ept01, &l0.ept01_lock);
 }
 

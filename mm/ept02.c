@@ -141,6 +141,7 @@ static void drop_entry(struct ept02 *ept, struct shadow_page *page, u64 *entry)
     }
     store(entry, 0);
     page->present--;
+    page->tables--;
     unlink(ept, child_of(ept, old));
 }
 
@@ -165,10 +166,12 @@ static void set_link(struct ept02 *ept, u32 parent, u32 slot, u32 child, u64 rig
     spin_lock(&page->lock);
     old = load(entry);
     below->links++;
-    if (!is_link(old, page->level))
+    if (!is_link(old, page->level)) {
         set_page(ept, page, entry, 0);
+        page->present++;
+        page->tables++;
+    }
     store(entry, shadow_address(&ept->shadow, child) | rights);
-    page->present = (u16)(page->present + !is_link(old, page->level));
     if (is_link(old, page->level))
         unlink(ept, child_of(ept, old));
     below->parent = below->links == 1 ? parent : 0;
@@ -210,7 +213,7 @@ static bool evict(struct ept02 *ept, u32 index)
         return true;
     }
     entry = entry_of(ept, index);
-    if (!entry || (page->level > 1 && page->present && !(page->role & SHADOW_DIRECT)))
+    if (!entry || page->tables)
         return false;
     parent = page_of(ept, page->parent);
     spin_lock(&parent->lock);
@@ -401,10 +404,13 @@ static void unprotect_all(struct ept02 *ept, u64 entry, u32 level)
             ept02_source_written(ept, gpa);
 }
 
-/* The table is locked. */
+/* The table is locked. Pages of 1 GiB are not worth the search for what is protected in them. */
 static void fill_neighbours(const struct fill *fill, struct shadow_page *page, u64 *table)
 {
     u32 first = table_index(fill->ngpa, page->level) & ~(NEIGHBOURS - 1);
+
+    if (page->level > 2)
+        return;
 
     for (u32 i = first; i < first + NEIGHBOURS; i++) {
         u64 entry = load(&table[i])
@@ -568,11 +574,14 @@ u64 ept02_take_table(struct ept02 *ept)
     return index ? shadow_address(&ept->shadow, index) : 0;
 }
 
-u32 ept02_next_root(const struct ept02 *ept, u64 eptp, u32 root)
+void ept02_each_pointer(struct ept02 *ept, u64 eptp, void (*flush)(u64 pointer))
 {
     u64 source = eptp & EPT_ADDR;
 
-    return root ? shadow_next(&ept->shadow, root, source) : shadow_first(&ept->shadow, source);
+    spin_lock(&ept->lock);
+    for (u32 i = shadow_first(&ept->shadow, source); i; i = shadow_next(&ept->shadow, i, source))
+        flush(ept02_pointer(ept, eptp, i));
+    spin_unlock(&ept->lock);
 }
 
 /* ---- reading again ---- */
@@ -619,6 +628,14 @@ static bool read_again(struct ept02 *ept, struct shadow_page *page, u64 *table)
     return page->present != before;
 }
 
+/* Protecting it was of no use, or not possible: it takes longer until the next time. */
+static void be_patient(struct shadow_page *page)
+{
+    page->quiet = 0;
+    if (page->patience < PATIENCE_MAX)
+        page->patience++;
+}
+
 /* Protects a table that has not changed for a while. */
 static void protect(struct ept02 *ept, struct shadow_page *page, u64 *table)
 {
@@ -629,8 +646,10 @@ static void protect(struct ept02 *ept, struct shadow_page *page, u64 *table)
     spin_lock(ept->ept01_lock);
     done = forbid_writes(ept, page->source);
     spin_unlock(ept->ept01_lock);
-    if (!done)
+    if (!done) {
+        be_patient(page);
         return;
+    }
     ept->protections++;
     page->protected = true;
     page->protected_at = cores_new_epoch();
@@ -690,10 +709,9 @@ static void unprotect(struct ept02 *ept, u32 index)
     struct shadow_page *page = page_of(ept, index);
 
     spin_lock(&page->lock);
-    if (page->protected && page->patience < PATIENCE_MAX)
-        page->patience++;
+    if (page->protected)
+        be_patient(page);
     page->protected = page->settled = false;
-    page->quiet = 0;
     if (page->present)
         shadow_set_stale(&ept->shadow, index, true);
     spin_unlock(&page->lock);

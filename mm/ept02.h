@@ -81,8 +81,8 @@ bool ept02_source_written(struct ept02 *ept, u64 pa);
    *page; 0: to none. */
 void ept02_set_written(struct ept02 *ept, u64 *page, u64 pa);
 
-/* The roots that stand for an EPTP, one after the other; first with 0. 0: no more. */
-u32 ept02_next_root(const struct ept02 *ept, u64 eptp, u32 root);
+/* Calls flush() with the hardware's EPTP for each root that stands for an EPTP of L1's. */
+void ept02_each_pointer(struct ept02 *ept, u64 eptp, void (*flush)(u64 pointer));
 
 /* ---- What the cores' owner provides ---- */
 

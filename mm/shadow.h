@@ -30,6 +30,7 @@ struct shadow_page {
     u32 stale_next, stale_prev; /* in the list of the pages to be read again */
     u16 parent_slot;
     u16 present; /* entries that are */
+    u16 tables;  /* of these, those that link a page */
     u8 level;
     u8 role;
     bool stale;     /* in that list */

@@ -245,10 +245,11 @@ static u32 use_root(struct cpu *cpu, u64 key)
     return nested->root;
 }
 
+static void flush_pointer(u64 pointer) { invept(INVEPT_SINGLE_CONTEXT, pointer); }
+
 void vmcs02_flush_eptp12(u64 eptp12)
 {
-    for (u32 root = 0; (root = ept02_next_root(&l0.ept02, eptp12, root));)
-        invept(INVEPT_SINGLE_CONTEXT, ept02_pointer(&l0.ept02, eptp12, root));
+    ept02_each_pointer(&l0.ept02, eptp12, flush_pointer);
 }
 
 static u64 take_table(void) { return ept02_take_table(&l0.ept02); }

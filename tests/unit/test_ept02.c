@@ -394,24 +394,29 @@ static void roles_share_nothing(void **state)
     check_pages(0, 0);
 }
 
+static u64 pointers_seen;
+static u32 pointer_count;
+
+static void see_pointer(u64 pointer)
+{
+    pointers_seen |=
+        BIT64(shadow_page(&ept.shadow, shadow_index(&ept.shadow, pointer & EPT_ADDR))->role);
+    pointer_count++;
+    assert_int_equal(pointer & ~EPT_ADDR, EPTP_WALK_LENGTH_4 | MT_WB);
+}
+
 /* All roots of an EPTP, for INVEPT. */
 static void the_roots_of_an_EPTP_are_found(void **state)
 {
-    u32 seen = 0;
-
     (void)state;
-    for (u32 i = 0; i < 4; i++) {
+    for (u32 i = 0; i < 4; i++)
         use(0, KEY | (i & 1 ? EPTP_AD : 0) | (i & 2 ? EPT12_MODE_BASED : 0));
-        assert_int_equal(ept02_pointer(&ept, KEY, cores[0].root) & ~EPT_ADDR,
-                         EPTP_WALK_LENGTH_4 | MT_WB);
-    }
-    for (u32 root = 0; (root = ept02_next_root(&ept, KEY, root));) {
-        assert_int_equal(shadow_page(&ept.shadow, root)->source, ROOT);
-        assert_false(seen & BIT(shadow_page(&ept.shadow, root)->role));
-        seen |= BIT(shadow_page(&ept.shadow, root)->role);
-    }
-    assert_int_equal(seen, 15);
-    assert_int_equal(ept02_next_root(&ept, EPTP(ROOT + PAGE_SIZE), 0), 0);
+    pointers_seen = pointer_count = 0;
+    ept02_each_pointer(&ept, KEY, see_pointer);
+    assert_int_equal(pointers_seen, 15);
+    assert_int_equal(pointer_count, 4);
+    ept02_each_pointer(&ept, EPTP(ROOT + PAGE_SIZE), see_pointer);
+    assert_int_equal(pointer_count, 4);
 }
 
 /* A table that names itself is one of each level, and a page. */
