@@ -206,6 +206,7 @@ static volatile uint32_t guest_shared, guest_second_ready;
 static struct task guest_tasks[2][BATCH]; // the host side fills them
 static volatile uint32_t guest_batch[2];  // tasks in it; 0: there are no more
 static volatile uint32_t guest_finished;
+static volatile uint64_t guest_ticks_taken[2];
 static struct {
     uint64_t low, high;
 } guest_idt[256];
@@ -619,6 +620,20 @@ static void guest_churn(void)
     guest_end(0);
 }
 
+// The ticks that touching a page of the pool takes, for the first time and again.
+static void guest_touch(void)
+{
+    for (int round = 0; round < 2; round++) {
+        uint64_t start = __builtin_ia32_rdtsc();
+
+        for (uint64_t page = 0; page < POOL_PAGES; page++)
+            *(volatile uint64_t *)(POOL + page * 4096) = page;
+        guest_ticks_taken[round] = __builtin_ia32_rdtsc() - start;
+    }
+    guest_print("L2: touched\n");
+    guest_end(0);
+}
+
 static void guest_dirty(void)
 {
     guest_do_tasks(0);
@@ -628,28 +643,56 @@ static void guest_dirty(void)
 
 // --- the host side
 
+#define BOOT16 .code = boot16, .code_end = boot16_end
+
 struct mode {
     const char *name;
     const char *code, *code_end;
     void (*entry)(void), (*second)(void);
     const char *output;
+    void (*prepare)(void), (*report)(void);
     uint32_t (*next_batch)(uint32_t vcpu, struct task *tasks); // fills BATCH of them at most
 };
 
+static void make_pool(void);
+static void populate_pool(void);
+static void report_ticks(void);
 static uint32_t churn(uint32_t vcpu, struct task *tasks);
 static uint32_t log_dirty(uint32_t vcpu, struct task *tasks);
 
 static const struct mode modes[] = {
-    {"hello", boot16, boot16_end, guest_hello, NULL, "Hello from L2\n", NULL},
-    {"real", real16, real16_end, NULL, NULL, "Hello from L2 in real mode\n", NULL},
-    {"long", boot16, boot16_end, guest_long, NULL, "Hello from L2 in long mode\n", NULL},
-    {"paging", boot16, boot16_end, guest_paging, NULL, "L2: page tables are right\n", NULL},
-    {"timer", boot16, boot16_end, guest_timer, NULL, "L2: timer interrupts arrive\n", NULL},
-    {"twovcpu", boot16, boot16_end, guest_twovcpu, guest_second,
-     "L2: two vCPUs exchange interrupts\n", NULL},
-    {"churn", boot16, boot16_end, guest_churn, guest_churn_second, "L2: every byte was right\n",
-     churn},
-    {"dirty", boot16, boot16_end, guest_dirty, NULL, "L2: done\n", log_dirty},
+    {.name = "hello", BOOT16, .entry = guest_hello, .output = "Hello from L2\n"},
+    {.name = "real",
+     .code = real16,
+     .code_end = real16_end,
+     .output = "Hello from L2 in real mode\n"},
+    {.name = "long", BOOT16, .entry = guest_long, .output = "Hello from L2 in long mode\n"},
+    {.name = "paging", BOOT16, .entry = guest_paging, .output = "L2: page tables are right\n"},
+    {.name = "timer", BOOT16, .entry = guest_timer, .output = "L2: timer interrupts arrive\n"},
+    {.name = "twovcpu",
+     BOOT16,
+     .entry = guest_twovcpu,
+     .second = guest_second,
+     .output = "L2: two vCPUs exchange interrupts\n"},
+    {.name = "churn",
+     BOOT16,
+     .entry = guest_churn,
+     .second = guest_churn_second,
+     .output = "L2: every byte was right\n",
+     .prepare = make_pool,
+     .next_batch = churn},
+    {.name = "dirty",
+     BOOT16,
+     .entry = guest_dirty,
+     .output = "L2: done\n",
+     .prepare = make_pool,
+     .next_batch = log_dirty},
+    {.name = "touch",
+     BOOT16,
+     .entry = guest_touch,
+     .output = "L2: touched\n",
+     .prepare = populate_pool,
+     .report = report_ticks},
 };
 
 static const struct mode *mode;
@@ -687,6 +730,8 @@ static void finish(uint32_t line)
         fail("the check in line %u of the guest", line);
     if (strcmp(output, mode->output))
         fail("its output is not '%.*s'", (int)strlen(mode->output) - 1, mode->output);
+    if (mode->report)
+        mode->report();
     printf("kvmguest: PASS %s\n", mode->name);
     fflush(stdout);
     _exit(0);
@@ -718,6 +763,23 @@ static void make_pool(void)
         fail("mmap of the pool: %s", strerror(errno));
     pool = (uint8_t *)(((uintptr_t)at + large - 1) & ~(large - 1));
     set_pool(0);
+}
+
+// In 4-KiB pages, all there: what is left to do at a touch is the EPT's.
+static void populate_pool(void)
+{
+    make_pool();
+    madvise(pool, POOL_PAGES * 4096UL, MADV_NOHUGEPAGE); // a kernel may be without
+    for (uint64_t page = 0; page < POOL_PAGES; page++)
+        pool[page * 4096] = 1;
+}
+
+static void report_ticks(void)
+{
+    const uint64_t *ticks = (uint64_t *)(ram + (uintptr_t)guest_ticks_taken);
+
+    printf("kvmguest: a page takes %lu ticks at the first touch, %lu later\n",
+           ticks[0] / POOL_PAGES, ticks[1] / POOL_PAGES);
 }
 
 static uint64_t *page_at(uint32_t page) { return (uint64_t *)(pool + page * 4096UL); }
@@ -1069,8 +1131,8 @@ static void make_vm(void)
     must(ioctl(vm, KVM_SET_TSS_ADDR, 0xfffbd000), "KVM_SET_TSS_ADDR");
     must(ioctl(vm, KVM_CREATE_IRQCHIP, 0), "KVM_CREATE_IRQCHIP");
     make_memory();
-    if (mode->next_batch)
-        make_pool();
+    if (mode->prepare)
+        mode->prepare();
 }
 
 static void run_mode(void)
