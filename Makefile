@@ -137,6 +137,7 @@ UNIT_ept01 := mm/ept01.c mm/memtype.c mm/pool.c $(FAKE)
 EPT02 := mm/ept02.c mm/ept12.c mm/ept01.c mm/exposure.c mm/memtype.c mm/pool.c mm/shadow.c $(FAKE)
 UNIT_ept02 := $(EPT02)
 UNIT_ept02_random := $(EPT02)
+UNIT_exposure := mm/exposure.c
 UNIT_ept12 := mm/ept12.c $(FAKE)
 UNIT_format := hv/format.c hv/log_ring.c
 UNIT_memtype := mm/memtype.c $(FAKE)
