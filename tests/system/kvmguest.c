@@ -762,6 +762,7 @@ static void make_pool(void)
     if (at == MAP_FAILED)
         fail("mmap of the pool: %s", strerror(errno));
     pool = (uint8_t *)(((uintptr_t)at + large - 1) & ~(large - 1));
+    madvise(pool, POOL_PAGES * 4096UL, MADV_MERGEABLE); // a kernel may be without
     set_pool(0);
 }
 
@@ -824,9 +825,12 @@ static void drop(uint32_t page, uint32_t pages)
     memset(&contents[page], 0, pages * sizeof(*contents));
 }
 
+// Half of the pages have one of few contents, for them to be merged.
 static void rewrite(uint32_t vcpu, uint32_t page)
 {
-    contents[page] = next_random(&churners[vcpu].random);
+    uint64_t value = next_random(&churners[vcpu].random);
+
+    contents[page] = value >> 32 & 1 ? value : value & 3;
     fill(page, contents[page]);
 }
 
