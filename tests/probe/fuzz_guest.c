@@ -210,8 +210,7 @@ static void hide_paging(void)
 static void place_apic(void)
 {
     *ept_entry(L2_APIC) = *ept2_entry(L2_APIC) =
-        arena_address(PAGE_APIC_ACCESS) | EPT_RWX | MT_WB << EPT_MEMORY_TYPE_SHIFT;
-    keep_apic_from_fetches();
+        arena_address(PAGE_APIC_ACCESS) | EPT_READ | EPT_WRITE | MT_WB << EPT_MEMORY_TYPE_SHIFT;
 }
 
 u64 fuzz_other_eptp(u64 eptp) { return (eptp & ~EPT_ADDR) | arena_address(guest_area.ept2); }
