@@ -163,7 +163,7 @@ static void avoid_known_faults(void)
         vm_write(VM_ENTRY_INTR_INFO_FIELD, 0);
     /* Whether a pending MTF VM exit that is injected comes before an EPT violation is a matter of
        when the emulator's time slice ends. */
-    if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_OTHER)
+    if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_OTHER && !(info & INTR_INFO_VECTOR_MASK))
         vm_write(VM_ENTRY_INTR_INFO_FIELD, 0);
     /* BS is not compared with TF and BTF. */
     if (blocking & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS) || activity == ACTIVITY_HLT) {
