@@ -28,6 +28,8 @@ static const struct choice switches[] = {{"on", true}, {"off", false}, {NULL, 0}
 
 static const struct choice cpuid_kinds[] = {{"native", false}, {"hypervisor", true}, {NULL, 0}};
 
+static const struct choice shadow_names[] = {{"auto", 0}, {NULL, 0}};
+
 /* The value of each name is its bit in config.mask. */
 static const struct choice features[] = {
 #define X(id, name, word, bit) {name, FEATURE_##id},
@@ -216,6 +218,27 @@ static bool parse_mask(struct config *config, struct slice value)
     return true;
 }
 
+static bool parse_shadow(struct config *config, struct slice value)
+{
+    u32 number = 0;
+
+    if (choose(value, shadow_names, &config->shadow))
+        return true;
+    for (size_t i = 0; i < value.size; i++) {
+        u32 digit = digit_value(value.at[i]);
+
+        if (digit > 9)
+            return false;
+        number = number * 10 + digit;
+        if (number > CONFIG_SHADOW_MAX)
+            return false;
+    }
+    if (number < CONFIG_SHADOW_MIN)
+        return false;
+    config->shadow = number;
+    return true;
+}
+
 static void default_next(struct config *config)
 {
     for (size_t i = 0; i < CONFIG_PATH_MAX; i++)
@@ -234,6 +257,8 @@ static void default_cpuid(struct config *config) { config->cpuid_hypervisor = fa
 
 static void default_mask(struct config *config) { config->mask = 0; }
 
+static void default_shadow(struct config *config) { config->shadow = 0; }
+
 static const struct key {
     const char *name;
     bool (*parse)(struct config *config, struct slice value);
@@ -251,6 +276,8 @@ static const struct key {
     {"nested", parse_nested, default_nested, switches, NULL, "on"},
     {"cpuid", parse_cpuid, default_cpuid, cpuid_kinds, NULL, "native"},
     {"mask", parse_mask, default_mask, features, "none, several separated by commas", "none"},
+    {"shadow", parse_shadow, default_shadow, shadow_names, "a number of MiB from 2 to 65536",
+     "auto"},
 };
 
 struct parser {

@@ -156,9 +156,10 @@ bool start_l0(const struct smp *smp, const struct config *config, u64 acpi_rsdp,
     info.image_size = layout.image_size;
     info.ram_top = memory.ram_top;
     info.low_ram_top = memory.low_ram_top;
-    info.shadow_bytes_per_cpu = l0_shadow_bytes_per_cpu(memory.ram_bytes, smp->cpu_count);
-    info.shadow_bytes_per_cpu = l0_shadow_bytes_per_cpu(memory.ram_bytes, smp->cpu_count);
-    info.region_size = l0_region_size(layout.image_size, memory.ram_bytes, smp->cpu_count);
+    info.shadow_bytes =
+        l0_shadow_bytes(config->shadow, memory.ram_bytes, memory.ram_top, smp->cpu_count);
+    info.region_size =
+        l0_region_size(layout.image_size, memory.ram_bytes, smp->cpu_count, info.shadow_bytes);
     info.region_base = memory_reserve(info.region_size, &largest);
     if (!info.region_base) {
         format_string(

@@ -41,7 +41,8 @@ struct cpu {
     u32 step;         /* why the monitor trap flag is on: STEP_* */
 
     /* Shared. */
-    u64 ept01_epoch;     /* l0.ept01_epoch of this core's last INVEPT */
+    u64 epoch;           /* l0.epoch of this core's last INVEPT of all contexts */
+    bool walks_ept02;    /* hv/epoch.h */
     bool kicked;         /* another core's L0 sent an INIT to make this one exit */
     bool started;        /* in VMX operation */
     bool waits_for_sipi; /* runs nothing, and blocks INIT */

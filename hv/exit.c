@@ -1,6 +1,6 @@
 #include "exit.h"
 
-#include "ept01_demand.h"
+#include "epoch.h"
 #include "hidden.h"
 #include "inject.h"
 #include "insn.h"
@@ -77,7 +77,7 @@ static void handle_l1(struct cpu *cpu, u32 reason)
 /* The last steps before a VM entry. */
 static u64 prepare_resume(struct cpu *cpu)
 {
-    ept01_catch_up(cpu);
+    epoch_catch_up(cpu);
     if (__builtin_expect(cpu->nmi_pending != 0, 0)) {
         cpu->nmi_pending = 0;
         cpu->nmi_waiting = true;

@@ -74,7 +74,9 @@ void exit_ept_violation(struct cpu *cpu)
     u64 qualification = vmread(EXIT_QUALIFICATION);
 
     reinject_interrupted_event(qualification & EPT_VIOLATION_NMI_UNBLOCKED);
-    if (!ept01_demand(cpu, gpa))
+    if ((qualification & EPT_VIOLATION_WRITE) && ept02_source_written(&l0.ept02, gpa))
+        return;
+    if (!ept01_demand(gpa))
         hidden_step(cpu, gpa, qualification & EPT_VIOLATION_WRITE);
 }
 

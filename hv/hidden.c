@@ -6,7 +6,6 @@
 #include "lib.h"
 #include "log.h"
 #include "vmcs.h"
-#include "../mm/ept02.h"
 #include "../vmx/l2.h"
 #include "../vmx/vmcs02.h"
 
@@ -118,27 +117,18 @@ void hidden_step(struct cpu *cpu, u64 gpa, bool write)
     cpu->step |= STEP_HIDDEN;
 }
 
-/* What L2 reached gets no mapping again. */
-static void unmap_steps(struct cpu *cpu)
-{
-    struct nested *nested = &cpu->nested;
-
-    while (nested->step_count)
-        ept02_unmap(&nested->ept02, vmcs02_ept_key(nested->current->vmcs12),
-                    nested->step_gpa[--nested->step_count]);
-}
-
-void hidden_step_l2(struct cpu *cpu, u64 ngpa, u64 gpa, bool write)
+void hidden_step_l2(struct cpu *cpu, u64 ngpa, bool write)
 {
     u64 leaf = write ? l0.sink_page | EPT_RWX : l0.ones_page | EPT_READ | EPT_EXEC;
     struct nested *nested = &cpu->nested;
 
-    count_access(cpu, "L2", gpa, write);
+    count_access(cpu, "L2", ngpa, write);
     if (nested->step_count == STEP_PAGES)
-        unmap_steps(cpu);
-    ept02_map(&nested->ept02, vmcs02_ept_key(nested->current->vmcs12), ngpa,
-              leaf | EPT_EXEC_USER | MT_WB << EPT_MEMORY_TYPE_SHIFT | EPT_IGNORE_PAT, 1);
-    nested->step_gpa[nested->step_count++] = ngpa;
+        nested->step_count = 0;
+    nested->step[nested->step_count++] = (struct overlay_page){
+        .gpa = ngpa,
+        .entry = leaf | EPT_EXEC_USER | MT_WB << EPT_MEMORY_TYPE_SHIFT | EPT_IGNORE_PAT,
+    };
     set_monitor_trap(true);
     cpu->step |= STEP_HIDDEN;
 }
@@ -146,8 +136,9 @@ void hidden_step_l2(struct cpu *cpu, u64 ngpa, u64 gpa, bool write)
 void hidden_step_end(struct cpu *cpu)
 {
     cpu->step &= ~STEP_HIDDEN;
-    if (cpu->nested.step_count)
-        unmap_steps(cpu);
+    cpu->nested.step_count = 0;
+    if (cpu->in_l2)
+        vmcs02_load_ept(cpu, cpu->nested.current->vmcs12);
     else
         vmwrite(EPT_POINTER, l0.ept01_pointer);
     __atomic_store_n(&cpu->steps_on_ept01, false, __ATOMIC_RELEASE);

@@ -16,8 +16,8 @@ bool hidden_init(void);
 /* The guest of the current VMCS, which runs on EPT01, reached hidden memory. */
 void hidden_step(struct cpu *cpu, u64 gpa, bool write);
 
-/* The same for L2 on an EPT02: the page with L2's address ngpa maps to hidden memory at gpa. */
-void hidden_step_l2(struct cpu *cpu, u64 ngpa, u64 gpa, bool write);
+/* The same for L2 on an EPT02, at its address ngpa; vmcs02_load_ept() is the caller's. */
+void hidden_step_l2(struct cpu *cpu, u64 ngpa, bool write);
 
 /* The instruction is over, or another event came first: all as before. */
 void hidden_step_end(struct cpu *cpu);

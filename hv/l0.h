@@ -6,6 +6,7 @@
 #include "spinlock.h"
 #include "types.h"
 #include "../mm/ept01.h"
+#include "../mm/ept02.h"
 #include "../mm/memtype.h"
 #include "../mm/pool.h"
 #include "../vmx/capabilities.h"
@@ -24,7 +25,9 @@ struct l0 {
     struct mtrr_state mtrr;
     struct ept01 ept01;
     struct spinlock ept01_lock; /* held while ept01, mtrr or their pool change */
-    u64 ept01_epoch;            /* counts changes after which every core must INVEPT */
+    u64 epoch;                  /* counts changes after which every core must INVEPT */
+    u64 ept01_dropped_at;       /* the epoch that tables of EPT01 wait for to be reused */
+    struct ept02 ept02;
     u64 ept01_pointer;          /* EPTP */
     struct vmx_caps hw;         /* the processor's capabilities */
     struct vmx_caps caps;       /* what L1 is offered */

@@ -7,6 +7,7 @@
 #include "trap.h"
 #include "vmcs.h"
 #include "x86.h"
+#include "../mm/ept02.h"
 #include "../mm/phys.h"
 
 #define LEAF7_EBX_SGX    BIT(2)
@@ -180,7 +181,7 @@ static bool write_mtrr(u32 msr, u64 value)
         if (!ept01_retype(&l0.ept01))
             log_warn_once("no memory left to split EPT pages for an MTRR write (%#x = %#lx)", msr,
                           value);
-        __atomic_add_fetch(&l0.ept01_epoch, 1, __ATOMIC_RELEASE);
+        cores_new_epoch();
     }
     spin_unlock(&l0.ept01_lock);
     return true;

@@ -158,8 +158,6 @@ static bool prepare_cpu(u32 index)
 {
     const struct boot_info *boot = &l0.boot;
     u64 pa = pool_alloc_contiguous(&l0.pool, CPU_PAGES);
-    u64 shadow_bytes = boot->shadow_bytes_per_cpu;
-    u64 shadow = boot->region_base + boot->region_size - (index + 1) * shadow_bytes;
     struct cpu *cpu;
     u8 *vmcs12;
     u64 guard;
@@ -197,7 +195,6 @@ static bool prepare_cpu(u32 index)
         slot->vmcs12 = (struct vmcs12 *)(vmcs12 + i * VMCS12_COPY_SIZE);
         pa += 3 * PAGE_SIZE;
     }
-    ept02_init(&cpu->nested.ept02, shadow, shadow + shadow_bytes);
     cpus[index] = cpu;
     return paging_unmap_page(&page_tables, (u64)pool_va(guard));
 }
@@ -205,7 +202,7 @@ static bool prepare_cpu(u32 index)
 static bool valid_boot_info(const struct boot_info *boot)
 {
     return boot->magic == BOOT_INFO_MAGIC && boot->cpu_count && boot->cpu_count <= MAX_CPUS &&
-           boot->image_size + boot->cpu_count * boot->shadow_bytes_per_cpu < boot->region_size &&
+           boot->image_size + boot->shadow_bytes < boot->region_size &&
            boot->region_base + boot->region_size <= boot->ram_top;
 }
 
@@ -221,7 +218,7 @@ enum l0_error start_shared(const struct l0_call *call)
     cpu_count = boot->cpu_count;
     log_init(boot->config.console_port, boot->config.console_baud, boot->config.log_level);
     pool_init(&l0.pool, boot->region_base + boot->image_size,
-              boot->region_base + boot->region_size - cpu_count * boot->shadow_bytes_per_cpu);
+              boot->region_base + boot->region_size - boot->shadow_bytes);
 
     read_capabilities(&l0.hw);
     l0.has_1g = cpuid(0x80000001, 0).edx & BIT(26);
@@ -271,7 +268,7 @@ static void print_banner(void)
             l0.boot.config.nested ? "on" : "off");
     log_info("%lu KiB at %#lx are hidden from L1, %lu KiB of it for shadow page tables",
              l0.boot.region_size / 1024, l0.boot.region_base,
-             cpu_count * l0.boot.shadow_bytes_per_cpu / 1024);
+             l0.boot.shadow_bytes / 1024);
 }
 
 /* A region must be cleared before it is first used. SDM vol. 3, "Initializing VMCS Data". */
@@ -289,6 +286,21 @@ static void clear_vmcs_regions(const struct cpu *cpu)
 }
 
 static u32 cores_started;
+
+/* With what L1 is offered. */
+static void init_ept02(void)
+{
+    const struct ept12_caps caps = {
+        .physical_bits = l0.hw.physical_bits,
+        .execute_only = caps_offer(&l0.caps, FEATURE_EPT_EXECUTE_ONLY),
+        .has_1g = caps_offer(&l0.caps, FEATURE_EPT_1G),
+        .has_2m = caps_offer(&l0.caps, FEATURE_EPT_2M),
+    };
+    u64 end = l0.boot.region_base + l0.boot.region_size;
+
+    ept02_init(&l0.ept02, end - l0.boot.shadow_bytes, end, l0.boot.ram_top,
+               &caps, &l0.ept01, &l0.ept01_lock);
+}
 
 enum l0_error start_cpu(const struct l0_call *loader_call)
 {
@@ -315,8 +327,10 @@ enum l0_error start_cpu(const struct l0_call *loader_call)
     clear_vmcs_regions(cpu);
     if (!vmptrld(cpu->vmcs01_pa))
         panic("cannot load vmcs01");
-    if (call.cpu == 0)
+    if (call.cpu == 0) {
         vmcs01_compute_offer();
+        init_ept02();
+    }
     /* What another core's run left in translation caches, from before a warm restart, is gone. */
     invept(INVEPT_ALL_CONTEXT, 0);
     vmcs01_init(cpu, &call, &segments, cr0, cr4, efer);

@@ -31,7 +31,7 @@ struct boot_info {
     u64 ram_top;     /* first physical address above all RAM, at least 4 GiB, 1-GiB-aligned */
     u64 low_ram_top; /* the end of the RAM below 4 GiB: what lies from there to 4 GiB is devices */
     u64 acpi_rsdp;   /* physical address, 0 if unknown */
-    u64 shadow_bytes_per_cpu; /* of the region's end, for shadow page tables; page-aligned */
+    u64 shadow_bytes; /* of the region's end, for the shadow page tables of L2; page-aligned */
     u32 cpu_count;            /* cores that will call L0 */
     u32 reserved;
     u32 apic_id[MAX_CPUS]; /* of each core, by the index it passes */
@@ -65,22 +65,30 @@ enum l0_error {
 #define L0_BYTES_PER_CPU (96 * 1024ull)
 #define L0_BYTES_FIXED   (2 * 1024 * 1024ull)
 
-/* Shadow page tables: 1/128 of the RAM, within bounds, the same for each core; bytes a core. */
-static inline u64 l0_shadow_bytes_per_cpu(u64 ram_bytes, u32 cpus)
-{
-    u64 bytes = align_down(ram_bytes / 128 / cpus, PAGE_SIZE);
+/* What a core needs at least of the shadow page tables, for one instruction of L2. */
+#define L0_SHADOW_PER_CPU_MIN (512 * 1024ull)
 
-    if (bytes < SIZE_2M)
-        return SIZE_2M;
-    return bytes > 64 * SIZE_1G / 1024 ? 64 * SIZE_1G / 1024 : bytes;
+/*
+ * Shadow page tables: so many MiB, or with 0 1/128 of the RAM, 1 GiB at most; and a byte for each
+ * page of L1's to count what L2 can write to: mm/exposure.h.
+ */
+static inline u64 l0_shadow_bytes(u32 mib, u64 ram_bytes, u64 ram_top, u32 cpus)
+{
+    u64 bytes = mib ? mib * (SIZE_1G / 1024) : ram_bytes / 128;
+
+    if (!mib && bytes > SIZE_1G)
+        bytes = SIZE_1G;
+    if (bytes < cpus * L0_SHADOW_PER_CPU_MIN + SIZE_2M)
+        bytes = cpus * L0_SHADOW_PER_CPU_MIN + SIZE_2M;
+    return align_up(bytes + ram_top / PAGE_SIZE + ram_top / SIZE_2M + ram_top / SIZE_1G, PAGE_SIZE);
 }
 
-static inline u64 l0_region_size(u64 image_size, u64 ram_bytes, u32 cpus)
+static inline u64 l0_region_size(u64 image_size, u64 ram_bytes, u32 cpus, u64 shadow_bytes)
 {
-    u64 size = image_size + L0_BYTES_FIXED;
+    u64 size = image_size + L0_BYTES_FIXED + shadow_bytes;
 
     size += ram_bytes / SIZE_1G * 2 * PAGE_SIZE; /* page tables and EPT01 without 1-GiB pages */
-    size += cpus * (L0_BYTES_PER_CPU + l0_shadow_bytes_per_cpu(ram_bytes, cpus));
+    size += cpus * L0_BYTES_PER_CPU;
     return align_up(size, SIZE_2M);
 }
 

@@ -10,6 +10,10 @@
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
+/* Bounds of `shadow`, in MiB. */
+#define CONFIG_SHADOW_MIN 2
+#define CONFIG_SHADOW_MAX 65536
+
 #define CONFIG_PATH_MAX 260 /* characters, the final zero included */
 
 struct config {
@@ -19,6 +23,7 @@ struct config {
     bool nested;           /* offer VMX to L1 */
     bool cpuid_hypervisor; /* set CPUID.1:ECX[31] for L1; else as the processor has it */
     feature_set mask;      /* what is hidden from L1 */
+    u32 shadow;            /* MiB for the shadow page tables of L2; 0: by the machine's memory */
     char next[CONFIG_PATH_MAX]; /* EFI path of the image to start, "" for the default search */
 };
 

@@ -271,7 +271,7 @@ static bool retype_page(struct ept01 *ept, u64 *slot, u64 gpa, u32 level)
         table = build_table(ept, level - 1, gpa, gpa + level_size(level));
         entry = table ? table_entry(table) : page_entry(gpa, level, MT_UC);
     } else {
-        entry = page_entry(gpa, level, (u64)type);
+        entry = page_entry(gpa, level, (u64)type) & (*slot | ~EPT_WRITE);
     }
     if (entry != *slot)
         store(slot, entry);
@@ -298,19 +298,62 @@ static bool retype_table(struct ept01 *ept, u64 table, u32 level, u64 base)
 
 bool ept01_retype(struct ept01 *ept) { return retype_table(ept, ept->root, ept->levels, 0); }
 
-bool ept01_lookup(const struct ept01 *ept, u64 gpa, u64 *entry, u32 *level)
+/* The slot that maps gpa, and its entry as it was read; NULL if there is none. */
+static u64 *find_slot(const struct ept01 *ept, u64 gpa, u64 *entry, u32 *level)
 {
     u64 table = ept->root;
 
     *level = ept->levels;
     if (gpa >> (ept->levels == 5 ? LEVEL_5_BITS : LEVEL_4_BITS))
-        return false;
+        return NULL;
     for (;; (*level)--) {
-        *entry = load(&table_at(table)[gpa >> level_shift(*level) & (ENTRIES - 1)]);
+        u64 *slot = &table_at(table)[gpa >> level_shift(*level) & (ENTRIES - 1)];
+
+        *entry = load(slot);
         if (!is_present(*entry))
-            return false;
+            return NULL;
         if (is_page(*entry, *level))
-            return true;
+            return slot;
         table = *entry & EPT_ADDR;
     }
+}
+
+bool ept01_lookup(const struct ept01 *ept, u64 gpa, u64 *entry, u32 *level)
+{
+    return find_slot(ept, gpa, entry, level) != NULL;
+}
+
+bool ept01_is_writable(const struct ept01 *ept, u64 gpa)
+{
+    u64 entry;
+    u32 level;
+
+    return !ept01_lookup(ept, gpa, &entry, &level) || (entry & EPT_WRITE);
+}
+
+bool ept01_split(struct ept01 *ept, u64 gpa, u64 table)
+{
+    u32 level;
+    u64 entry, step;
+    u64 *slot = find_slot(ept, gpa, &entry, &level), *slots = table_at(table);
+
+    if (!slot || level == 1)
+        return false;
+    step = level_size(level - 1);
+    for (u32 i = 0; i < ENTRIES; i++)
+        slots[i] = (entry & ~(level == 2 ? EPT_LARGE : 0)) + i * step;
+    store(slot, table_entry(table));
+    return true;
+}
+
+bool ept01_set_writable(struct ept01 *ept, u64 gpa, bool writable)
+{
+    u64 entry;
+    u32 level;
+    u64 *slot = find_slot(ept, gpa, &entry, &level);
+
+    if (!slot || level > 1)
+        return false;
+    store(slot, (entry & ~EPT_WRITE) | (writable ? EPT_WRITE : 0));
+    return true;
 }

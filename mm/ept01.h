@@ -74,4 +74,18 @@ bool ept01_retype(struct ept01 *ept);
  */
 bool ept01_lookup(const struct ept01 *ept, u64 gpa, u64 *entry, u32 *level);
 
+/* The entry for gpa allows writes; so does one that is missing. */
+bool ept01_is_writable(const struct ept01 *ept, u64 gpa);
+
+/*
+ * Divides the page of 2 MiB or 1 GiB that maps gpa into smaller ones, in a table at the physical
+ * address given, which is EPT01's from then on. Translations stay what they were: no INVEPT is due.
+ * False, and the table is not used, if gpa is mapped by a 4-KiB page or not at all.
+ */
+bool ept01_split(struct ept01 *ept, u64 gpa, u64 table);
+
+/* Allows or forbids writes to the 4-KiB page at gpa: the first takes effect at once, the second with
+   an INVEPT on each core. False if gpa is not mapped by such a page. */
+bool ept01_set_writable(struct ept01 *ept, u64 gpa, bool writable);
+
 #endif

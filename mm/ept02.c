@@ -1,248 +1,748 @@
 #include "ept02.h"
 
 #include "phys.h"
+#include "pool.h"
 #include "vmx.h"
-#include "../hv/insn.h"
-#include "../hv/l0.h"
+
+#define ENTRIES      512u
+#define INDEX_BITS   9
+#define NEIGHBOURS   8u /* entries that are filled at once, aligned */
+#define RECLAIM      32 /* pages at a time */
+#define PATIENCE_MAX 4
+#define GIVEN_PART   4 /* of all pages EPT01 gets one in so many at most */
 
 /* One of these: an entry is present. Bit 10 is ignored without mode-based execute control. */
 #define ALL_RIGHTS (EPT_RWX | EPT_EXEC_USER)
+/* What the processor changes in an entry of EPT02. */
+#define FLAGS (EPT_ACCESSED | EPT_DIRTY)
+/* What a page's entry says of the page. */
+#define ATTRIBUTES (EPT_MEMORY_TYPE | EPT_IGNORE_PAT)
 
-static u32 table_index(u64 ngpa, u32 level) { return ngpa >> (PAGE_SHIFT + 9 * (level - 1)) & 511; }
+static u32 level_shift(u32 level) { return PAGE_SHIFT + INDEX_BITS * (level - 1); }
 
-static bool is_table(u64 entry, u32 level)
+static u32 table_index(u64 ngpa, u32 level) { return ngpa >> level_shift(level) & (ENTRIES - 1); }
+
+static u64 load(const u64 *entry) { return __atomic_load_n(entry, __ATOMIC_ACQUIRE); }
+static void store(u64 *entry, u64 value) { __atomic_store_n(entry, value, __ATOMIC_RELEASE); }
+
+static bool is_link(u64 entry, u32 level)
 {
     return level > 1 && (entry & ALL_RIGHTS) && !(entry & EPT_LARGE);
 }
 
-static bool is_identity(u64 key) { return (key & EPTP_MEMORY_TYPE) == EPT02_IDENTITY; }
-
-/*
- * With EPT12's accessed and dirty flags enabled EPT02's are too, although nobody reads them: only
- * then does the processor treat accesses to L2's own paging structures as writes.
- */
-static u64 hardware_eptp(const struct ept02_tree *tree)
+static struct shadow_page *page_of(const struct ept02 *ept, u32 index)
 {
-    return tree->root | MT_WB | (tree->levels - 1) << 3 | (tree->eptp12 & EPTP_AD);
+    return shadow_page(&ept->shadow, index);
 }
 
-static void flush(const struct ept02_tree *tree)
+static u32 child_of(const struct ept02 *ept, u64 entry)
 {
-    invept(INVEPT_SINGLE_CONTEXT, hardware_eptp(tree));
+    return shadow_index(&ept->shadow, entry & EPT_ADDR);
 }
 
-static struct ept02_tree *find_tree(struct ept02 *ept, u64 eptp12)
+static u32 role_of(u64 eptp12)
 {
-    for (u32 i = 0; i < EPT02_TREES; i++)
-        if (ept->trees[i].root && ept->trees[i].eptp12 == eptp12)
-            return &ept->trees[i];
-    return NULL;
+    return (eptp12 & EPTP_AD ? SHADOW_ACCESSED_DIRTY : 0) |
+           (eptp12 & EPT12_MODE_BASED ? SHADOW_MODE_BASED : 0);
 }
 
-void ept02_init(struct ept02 *ept, u64 start, u64 end)
+static u64 rights_of(u64 entry12, u32 role)
 {
-    ept->pool_start = start;
-    ept->pool_end = end;
-    pool_init(&ept->pool, start, end);
+    return entry12 & (EPT_RWX | (role & SHADOW_MODE_BASED ? EPT_EXEC_USER : 0));
 }
 
-void ept02_invalidate_all(struct ept02 *ept)
+/* ---- what EPT02 has for an entry of EPT12 ---- */
+
+static bool is_unused(u64 entry12, u32 role)
 {
-    for (u32 i = 0; i < EPT02_TREES; i++)
-        ept->trees[i].root = 0;
-    pool_init(&ept->pool, ept->pool_start, ept->pool_end);
-    invept(INVEPT_ALL_CONTEXT, 0);
+    return (role & SHADOW_ACCESSED_DIRTY) && !(entry12 & EPT_ACCESSED);
 }
 
-static void free_tables(struct ept02 *ept, u64 table, u32 level)
+/* A page: with accessed and dirty flags the first write exits, for L0 to set the latter. */
+static u64 mirror_page(u64 entry12, u32 role)
 {
-    const u64 *entries = pool_va(table);
+    u64 rights = rights_of(entry12, role);
 
-    for (u32 i = 0; i < 512; i++)
-        if (is_table(entries[i], level))
-            free_tables(ept, entries[i] & EPT_ADDR, level - 1);
-    pool_free(&ept->pool, table);
+    if (is_unused(entry12, role))
+        return 0;
+    if ((role & SHADOW_ACCESSED_DIRTY) && !(entry12 & EPT_DIRTY))
+        rights &= ~EPT_WRITE;
+    return (entry12 & (EPT_ADDR | ATTRIBUTES | EPT_LARGE)) | rights;
 }
 
-static void drop_tree(struct ept02 *ept, struct ept02_tree *tree)
+/* What the table that divides a large page of EPT12 is known by. */
+static u64 direct_leaf(u64 entry12, u32 role)
 {
-    free_tables(ept, tree->root, tree->levels);
-    flush(tree);
-    tree->root = 0;
+    return mirror_page(entry12, role) & (ATTRIBUTES | EPT_LARGE | ALL_RIGHTS);
 }
 
-void ept02_invalidate(struct ept02 *ept, u64 eptp12)
+static bool link_mirrors(const struct ept02 *ept, u64 entry, u64 entry12, u32 role)
 {
-    for (u32 i = 0; i < EPT02_TREES; i++)
-        if (ept->trees[i].root && ((ept->trees[i].eptp12 ^ eptp12) & EPT_ADDR) == 0)
-            drop_tree(ept, &ept->trees[i]);
+    const struct shadow_page *child = page_of(ept, child_of(ept, entry));
+
+    if (child->source != (entry12 & EPT_ADDR) || is_unused(entry12, role))
+        return false;
+    if (child->role & SHADOW_DIRECT)
+        return (entry12 & EPT_LARGE) && child->leaf == direct_leaf(entry12, role);
+    return !(entry12 & (ATTRIBUTES | EPT_LARGE)) &&
+           (entry & ALL_RIGHTS) == rights_of(entry12, role);
 }
 
-/* A free place, or that of the tree that was used longest ago. */
-static struct ept02_tree *free_place(struct ept02 *ept)
+/* An entry that is present says what EPT12's says now. */
+static bool mirrors(const struct ept02 *ept, u64 entry, u64 entry12, const struct shadow_page *page)
 {
-    struct ept02_tree *oldest = &ept->trees[0];
+    if (is_link(entry, page->level))
+        return link_mirrors(ept, entry, entry12, page->role);
+    return ((entry ^ mirror_page(entry12, page->role)) & ~FLAGS) == 0;
+}
 
-    for (u32 i = 0; i < EPT02_TREES; i++) {
-        if (!ept->trees[i].root)
-            return &ept->trees[i];
-        if (ept->trees[i].used < oldest->used)
-            oldest = &ept->trees[i];
+/* ---- entries; the table's lock is held ---- */
+
+/* Writes an entry that is or was a page's, or nothing. */
+static void set_page(struct ept02 *ept, struct shadow_page *page, u64 *entry, u64 value)
+{
+    u64 old = load(entry);
+
+    exposure_add(&ept->exposure, value, page->level);
+    store(entry, value);
+    exposure_remove(&ept->exposure, old, page->level);
+    page->present = (u16)(page->present + !old - !value);
+}
+
+/* ---- links; the lock is held ---- */
+
+static void drop_entries(struct ept02 *ept, u32 index);
+
+/* Who has come to the page by a link that is gone now adds nothing to it. */
+static void retire(struct ept02 *ept, u32 index)
+{
+    page_of(ept, index)->retired = true;
+    drop_entries(ept, index);
+    shadow_retire(&ept->shadow, index);
+}
+
+static void unlink(struct ept02 *ept, u32 index)
+{
+    struct shadow_page *page = page_of(ept, index);
+
+    page->parent = 0;
+    if (--page->links == 0 && !cores_use_root(index))
+        retire(ept, index);
+}
+
+/* The table's lock is held, too. */
+static void drop_entry(struct ept02 *ept, struct shadow_page *page, u64 *entry)
+{
+    u64 old = load(entry);
+
+    if (!is_link(old, page->level)) {
+        set_page(ept, page, entry, 0);
+        return;
     }
-    drop_tree(ept, oldest);
-    return oldest;
+    store(entry, 0);
+    page->present--;
+    page->tables--;
+    unlink(ept, child_of(ept, old));
 }
 
-static struct ept02_tree *get_tree(struct ept02 *ept, u64 eptp12)
+static void drop_entries(struct ept02 *ept, u32 index)
 {
-    struct ept02_tree *tree = find_tree(ept, eptp12);
+    struct shadow_page *page = page_of(ept, index);
+    u64 *table = shadow_table(&ept->shadow, index);
 
-    if (!tree) {
-        tree = free_place(ept);
-        tree->root = pool_alloc(&ept->pool);
-        if (!tree->root) {
-            ept02_invalidate_all(ept);
-            tree->root = pool_alloc(&ept->pool);
-        }
-        tree->eptp12 = eptp12;
-        tree->levels = is_identity(eptp12) ? l0.ept01.levels : ept12_levels(eptp12);
-    }
-    tree->used = ++ept->clock;
-    return tree;
+    spin_lock(&page->lock);
+    for (u32 i = 0; page->present && i < ENTRIES; i++)
+        if (load(&table[i]))
+            drop_entry(ept, page, &table[i]);
+    spin_unlock(&page->lock);
 }
 
-u64 ept02_pointer(struct ept02 *ept, u64 eptp12) { return hardware_eptp(get_tree(ept, eptp12)); }
-
-/*
- * The entry for ngpa at a level, making the tables above it; NULL if the pool is empty. A large
- * page in the way is replaced by a table.
- */
-static u64 *entry_at(struct ept02 *ept, const struct ept02_tree *tree, u64 ngpa, u32 level)
+static void set_link(struct ept02 *ept, u32 parent, u32 slot, u32 child, u64 rights)
 {
-    u64 *entry = pool_va(tree->root);
+    struct shadow_page *page = page_of(ept, parent), *below = page_of(ept, child);
+    u64 *entry = &shadow_table(&ept->shadow, parent)[slot];
+    u64 old;
 
-    for (u32 at = tree->levels;; at--) {
-        entry += table_index(ngpa, at);
-        if (at == level)
-            return entry;
-        if (!is_table(*entry, at)) {
-            u64 table = pool_alloc(&ept->pool);
-            bool was_leaf = *entry & ALL_RIGHTS;
-
-            if (!table)
-                return NULL;
-            *entry = table | ALL_RIGHTS;
-            if (was_leaf)
-                flush(tree);
-        }
-        entry = pool_va(*entry & EPT_ADDR);
+    spin_lock(&page->lock);
+    old = load(entry);
+    below->links++;
+    if (!is_link(old, page->level)) {
+        set_page(ept, page, entry, 0);
+        page->present++;
+        page->tables++;
     }
+    store(entry, shadow_address(&ept->shadow, child) | rights);
+    if (is_link(old, page->level))
+        unlink(ept, child_of(ept, old));
+    below->parent = below->links == 1 ? parent : 0;
+    below->parent_slot = (u16)slot;
+    spin_unlock(&page->lock);
 }
 
-void ept02_map(struct ept02 *ept, u64 eptp12, u64 ngpa, u64 leaf, u32 level)
-{
-    struct ept02_tree *tree = get_tree(ept, eptp12);
-    u64 *entry = entry_at(ept, tree, ngpa, level);
+/* ---- pages to reuse; the lock is held ---- */
 
-    if (!entry) {
-        ept02_invalidate_all(ept);
-        tree = get_tree(ept, eptp12);
-        entry = entry_at(ept, tree, ngpa, level);
-    }
-    if (is_table(*entry, level)) {
-        free_tables(ept, *entry & EPT_ADDR, level - 1);
-        *entry = 0;
-        flush(tree);
-    }
-    *entry = leaf;
-}
+static bool is_root(const struct shadow_page *page) { return !page->links; }
 
-void ept02_unmap(struct ept02 *ept, u64 eptp12, u64 ngpa)
+/* The only entry that links the page. */
+static u64 *entry_of(struct ept02 *ept, u32 index)
 {
-    struct ept02_tree *tree = find_tree(ept, eptp12);
+    const struct shadow_page *page = page_of(ept, index);
     u64 *entry;
 
-    if (!tree)
-        return;
-    entry = pool_va(tree->root);
-    for (u32 level = tree->levels; level > 1; level--) {
-        entry += table_index(ngpa, level);
-        if (!is_table(*entry, level))
-            return;
-        entry = pool_va(*entry & EPT_ADDR);
-    }
-    entry[table_index(ngpa, 1)] = 0;
-    flush(tree);
+    if (page->links != 1 || !page->parent)
+        return NULL;
+    entry = &shadow_table(&ept->shadow, page->parent)[page->parent_slot];
+    return child_of(ept, load(entry)) == index ? entry : NULL;
 }
 
-static u64 page_size(u32 level) { return 1ull << (PAGE_SHIFT + 9 * (level - 1)); }
-
-/* What an EPT12 would say that allows all, has EPT01's types and pages, and 4-KiB pages around the
-   APIC-access page. */
-static void identity_walk(u64 key, u64 ngpa, struct ept12_translation *walk)
+static bool evict(struct ept02 *ept, u32 index)
 {
-    u64 apic_page = key & EPT_ADDR;
-    u64 entry = 0;
-    u32 level = 1;
+    struct shadow_page *page = page_of(ept, index), *parent;
+    u64 *entry;
 
-    if (!ept01_lookup(&l0.ept01, ngpa, &entry, &level))
-        level = 1;
-    while (level > 1 &&
-           align_down(ngpa, page_size(level)) == align_down(apic_page, page_size(level)))
-        level--;
-    *walk = (struct ept12_translation){
-        .gpa = align_down(ngpa, page_size(level)),
-        .level = level,
-        .size_shift = PAGE_SHIFT + 9 * (level - 1),
-        .rights = EPT_RWX,
-        .memory_type = (u32)(entry >> EPT_MEMORY_TYPE_SHIFT & 7),
-    };
+    if (!page->level || page->retired)
+        return false;
+    if (page->used) {
+        page->used = false;
+        return false;
+    }
+    if (is_root(page)) {
+        if (cores_use_root(index))
+            return false;
+        retire(ept, index);
+        return true;
+    }
+    entry = entry_of(ept, index);
+    if (!entry || page->tables)
+        return false;
+    parent = page_of(ept, page->parent);
+    spin_lock(&parent->lock);
+    drop_entry(ept, parent, entry);
+    spin_unlock(&parent->lock);
+    return true;
+}
+
+/* Each page is looked at twice at most: once to find it used. */
+static u32 evict_some(struct ept02 *ept)
+{
+    u32 used = ept->shadow.untouched, evicted = 0;
+
+    for (u32 i = 0; evicted < RECLAIM && i < 2 * used; i++) {
+        if (++ept->hand >= used)
+            ept->hand = 1;
+        evicted += evict(ept, ept->hand);
+    }
+    return evicted;
+}
+
+/* All that the roots link. */
+static void empty_roots(struct ept02 *ept)
+{
+    for (u32 i = 1; i < ept->shadow.untouched; i++) {
+        const struct shadow_page *page = page_of(ept, i);
+
+        if (page->level && !page->retired && is_root(page))
+            drop_entries(ept, i);
+    }
+}
+
+/* Makes pages free, if not at once then as soon as the cores have exited. */
+static void reclaim(struct ept02 *ept)
+{
+    struct shadow *shadow = &ept->shadow;
+
+    if (shadow->waiting) {
+        if (!cores_passed(shadow->waiting_epoch))
+            return;
+        shadow_free_waiting(shadow);
+        if (shadow->free)
+            return;
+    }
+    /* Few can go by themselves; these may be those that a fill has just made. */
+    if (!shadow->unlinked && evict_some(ept) < RECLAIM)
+        empty_roots(ept);
+    ept->reclaimed++;
+    shadow_start_waiting(shadow, cores_new_epoch());
+    cores_passed(shadow->waiting_epoch);
+}
+
+/* ---- tables; the lock is held ---- */
+
+static u32 find_or_make(struct ept02 *ept, u64 source, u32 level, u32 role, u64 leaf)
+{
+    u32 index = shadow_find(&ept->shadow, source, level, role, leaf);
+
+    if (index)
+        return index;
+    index = shadow_new(&ept->shadow, source, level, role, leaf);
+    if (!index) {
+        reclaim(ept);
+        return 0;
+    }
+    ept->tables++;
+    if (!(role & SHADOW_DIRECT))
+        shadow_set_stale(&ept->shadow, index, true);
+    return index;
+}
+
+/* ---- a fill ---- */
+
+struct fill {
+    struct ept02 *ept;
+    const struct ept12_translation *walk;
+    u64 ngpa;
+    u32 role;
+};
+
+static u64 entry12_of(const struct fill *fill, u32 level)
+{
+    return fill->walk->path[level - 1].entry;
+}
+
+/* What was read on the way still stands there; flags may have been added. */
+static bool is_current(const struct fill *fill, u32 level)
+{
+    u64 now = phys_read64(fill->walk->path[level - 1].pa), entry12 = entry12_of(fill, level);
+
+    return ((now ^ entry12) & ~FLAGS) == 0 && !(entry12 & ~now & FLAGS);
+}
+
+/* A page that is not in the list of those to be read again, and not protected, goes there. */
+static void lock_page(struct ept02 *ept, u32 index)
+{
+    struct shadow_page *page = page_of(ept, index);
+
+    for (;;) {
+        spin_lock(&page->lock);
+        if (page->stale || page->settled || page->retired || (page->role & SHADOW_DIRECT))
+            return;
+        spin_unlock(&page->lock);
+        spin_lock(&ept->lock);
+        if (!page->retired && !page->settled)
+            shadow_set_stale(&ept->shadow, index, true);
+        spin_unlock(&ept->lock);
+    }
+}
+
+/* The table that the entry of a level names, linked; 0: L2 has to try again. */
+static u32 link_table(const struct fill *fill, u32 parent, u32 level, bool divide)
+{
+    struct ept02 *ept = fill->ept;
+    u64 entry12 = entry12_of(fill, level);
+    u32 role = fill->role | (divide ? SHADOW_DIRECT : 0);
+    u64 rights = divide ? ALL_RIGHTS : rights_of(entry12, fill->role);
+    u64 leaf = divide ? direct_leaf(entry12, fill->role) : 0;
+    u32 child = 0;
+
+    spin_lock(&ept->lock);
+    if (!page_of(ept, parent)->retired && is_current(fill, level))
+        child = find_or_make(ept, entry12 & EPT_ADDR, level - 1, role, leaf);
+    if (child) {
+        set_link(ept, parent, table_index(fill->ngpa, level), child, rights);
+        if (!page_of(ept, parent)->settled)
+            shadow_set_stale(&ept->shadow, parent, true);
+    }
+    spin_unlock(&ept->lock);
+    return child;
+}
+
+static u32 next_table(const struct fill *fill, u32 parent, u32 level, bool divide)
+{
+    u64 entry = load(&shadow_table(&fill->ept->shadow, parent)[table_index(fill->ngpa, level)]);
+
+    if (is_link(entry, level) &&
+        link_mirrors(fill->ept, entry, entry12_of(fill, level), fill->role))
+        return child_of(fill->ept, entry);
+    return link_table(fill, parent, level, divide);
+}
+
+/* What EPT02 may have for an entry of EPT12 that nobody has asked for. */
+static u64 mirror_neighbour(const struct fill *fill, u64 entry12, u32 level)
+{
+    u64 size = BIT64(level_shift(level));
+
+    if (!rights_of(entry12, fill->role) || !ept12_is_page(entry12, level, &fill->ept->caps) ||
+        phys_is_hidden(entry12 & EPT_ADDR, size))
+        return 0;
+    return mirror_page(entry12, fill->role);
+}
+
+/* L2 could write to a table that counts as unchanged because L1 did not write to it. */
+static bool hits_protected(const struct ept02 *ept, u64 entry, u32 level)
+{
+    u64 end = (entry & EPT_ADDR) + BIT64(level_shift(level)), entry01;
+    u32 level01;
+
+    if (!(entry & EPT_WRITE))
+        return false;
+    for (u64 gpa = entry & EPT_ADDR; gpa < end; gpa += BIT64(level_shift(level01)))
+        if (ept01_lookup(ept->ept01, gpa, &entry01, &level01) && !(entry01 & EPT_WRITE))
+            return true;
+    return false;
+}
+
+/* The table is locked. False: it has not been added, see hits_protected(). */
+static bool add_page(struct ept02 *ept, struct shadow_page *page, u64 *entry, u64 value)
+{
+    bool added;
+
+    exposure_add(&ept->exposure, value, page->level);
+    added = !hits_protected(ept, value, page->level);
+    if (added)
+        set_page(ept, page, entry, value);
+    exposure_remove(&ept->exposure, value, page->level);
+    return added;
+}
+
+static void unprotect_all(struct ept02 *ept, u64 entry, u32 level)
+{
+    u64 end = (entry & EPT_ADDR) + BIT64(level_shift(level)), entry01;
+    u32 level01;
+
+    for (u64 gpa = entry & EPT_ADDR; gpa < end; gpa += BIT64(level_shift(level01)))
+        if (ept01_lookup(ept->ept01, gpa, &entry01, &level01))
+            ept02_source_written(ept, gpa);
+}
+
+/* The table is locked. Pages of 1 GiB are not worth the search for what is protected in them. */
+static void fill_neighbours(const struct fill *fill, struct shadow_page *page, u64 *table)
+{
+    u32 first = table_index(fill->ngpa, page->level) & ~(NEIGHBOURS - 1);
+
+    if (page->level > 2)
+        return;
+
+    for (u32 i = first; i < first + NEIGHBOURS; i++) {
+        u64 entry = load(&table[i])
+                        ? 0
+                        : mirror_neighbour(fill, phys_read64(page->source + 8 * i), page->level);
+
+        if (entry)
+            add_page(fill->ept, page, &table[i], entry);
+    }
+}
+
+/* L1 has put a page where a table was. */
+static void drop_link(struct ept02 *ept, struct shadow_page *page, u64 *entry)
+{
+    spin_lock(&ept->lock);
+    spin_lock(&page->lock);
+    if (!page->retired && is_link(load(entry), page->level))
+        drop_entry(ept, page, entry);
+    spin_unlock(&page->lock);
+    spin_unlock(&ept->lock);
+}
+
+/* What the fill is about goes into the table; L2 has to try again if it cannot now. */
+static void fill_page(const struct fill *fill, u32 index, u64 value)
+{
+    struct ept02 *ept = fill->ept;
+    struct shadow_page *page = page_of(ept, index);
+    u64 *table = shadow_table(&ept->shadow, index);
+    u64 *entry = &table[table_index(fill->ngpa, page->level)];
+    bool direct = page->role & SHADOW_DIRECT, added = true, link = false;
+
+    lock_page(ept, index);
+    page->used = true;
+    link = is_link(load(entry), page->level);
+    if (!page->retired && !link && (direct || is_current(fill, page->level))) {
+        added = add_page(ept, page, entry, value);
+        if (!direct)
+            fill_neighbours(fill, page, table);
+    }
+    spin_unlock(&page->lock);
+    if (link)
+        drop_link(ept, page, entry);
+    if (!added)
+        unprotect_all(ept, value, page->level);
+}
+
+static void fill_tables(const struct fill *fill, u32 root, u32 levels)
+{
+    const struct ept12_translation *walk = fill->walk;
+    u32 table = root;
+
+    for (u32 level = levels; table && level > walk->level; level--)
+        table = next_table(fill, table, level, false);
+    if (table && phys_is_hidden(walk->gpa, BIT64(walk->size_shift))) {
+        table = next_table(fill, table, walk->level, true);
+        if (table)
+            fill_page(fill, table,
+                      align_down(ept12_address(walk, fill->ngpa), SIZE_2M) |
+                          page_of(fill->ept, table)->leaf);
+    } else if (table) {
+        fill_page(fill, table, mirror_page(entry12_of(fill, walk->level), fill->role));
+    }
 }
 
 /* What EPT12 says of an access; if it allows it, with all that the access brings about there. */
-static enum ept12_result access_ept12(u64 key, u64 ngpa, u64 access, struct ept12_log *log,
-                                      struct ept12_translation *walk)
+static enum ept12_result access_ept12(const struct ept02 *ept, u64 eptp12, u64 ngpa, u64 access,
+                                      struct ept12_log *log, struct ept12_translation *walk)
 {
-    const struct ept12_caps caps = {
-        .physical_bits = l0.hw.physical_bits,
-        .execute_only = caps_offer(&l0.caps, FEATURE_EPT_EXECUTE_ONLY),
-        .has_1g = caps_offer(&l0.caps, FEATURE_EPT_1G),
-        .has_2m = caps_offer(&l0.caps, FEATURE_EPT_2M),
-    };
-    enum ept12_result result;
+    enum ept12_result result = ept12_walk(eptp12, ngpa, &ept->caps, walk);
 
-    if (is_identity(key)) {
-        identity_walk(key, ngpa, walk);
-        return EPT12_TRANSLATED;
-    }
-    result = ept12_walk(key, ngpa, &caps, walk);
     if (result != EPT12_TRANSLATED)
         return result;
     if (access & ~walk->rights)
         return EPT12_VIOLATION;
-    return ept12_set_flags(key, ngpa, access & EPT_WRITE, log, walk);
+    return ept12_set_flags(eptp12, ngpa, access & EPT_WRITE, log, walk);
 }
 
-enum ept02_result ept02_fill(struct ept02 *ept, u64 eptp12, u64 ngpa, u64 access,
+enum ept02_result ept02_fill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access,
                              struct ept12_log *log, struct ept12_translation *walk)
 {
-    u64 entry, leaf;
-    u32 ept01_level, level;
+    const struct fill fill = {ept, walk, ngpa, role_of(eptp12)};
 
-    switch (access_ept12(eptp12, ngpa, access, log, walk)) {
+    switch (access_ept12(ept, eptp12, ngpa, access, log, walk)) {
     case EPT12_TRANSLATED: break;
     case EPT12_VIOLATION: return EPT02_VIOLATION;
     case EPT12_MISCONFIGURED: return EPT02_MISCONFIGURED;
     case EPT12_LOG_FULL: return EPT02_LOG_FULL;
-    case EPT12_CHANGED: return EPT02_FILLED; /* with nothing: L2 comes back at once */
+    case EPT12_CHANGED: return EPT02_FILLED;
     }
     if (phys_is_hidden(align_down(ept12_address(walk, ngpa), PAGE_SIZE), PAGE_SIZE))
         return EPT02_HIDDEN;
-    if (!ept01_lookup(&l0.ept01, ept12_address(walk, ngpa), &entry, &ept01_level))
-        return EPT02_UNMAPPED;
-    if (!ept_compose(walk, ngpa, entry, ept01_level, l0.hw.ept_vpid & EPT_CAP_1G ? 3 : 2, &leaf,
-                     &level))
-        return EPT02_HIDDEN;
-    ept02_map(ept, eptp12, ngpa, leaf, level);
+    if (root != ept->empty)
+        fill_tables(&fill, root, ept12_levels(eptp12));
     return EPT02_FILLED;
+}
+
+void ept02_prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access)
+{
+    struct ept12_translation walk;
+    const struct fill fill = {ept, &walk, ngpa, role_of(eptp12)};
+
+    if (root == ept->empty || ept12_walk(eptp12, ngpa, &ept->caps, &walk) != EPT12_TRANSLATED ||
+        (access & ~walk.rights) || !ept12_has_flags(eptp12, access & EPT_WRITE, &walk) ||
+        phys_is_hidden(align_down(ept12_address(&walk, ngpa), PAGE_SIZE), PAGE_SIZE))
+        return;
+    fill_tables(&fill, root, ept12_levels(eptp12));
+}
+
+/* ---- roots ---- */
+
+void ept02_init(struct ept02 *ept, u64 start, u64 end, u64 ram_top, const struct ept12_caps *caps,
+                struct ept01 *ept01, struct spinlock *ept01_lock)
+{
+    *ept = (struct ept02){.caps = *caps, .ept01 = ept01, .ept01_lock = ept01_lock};
+    exposure_init(&ept->exposure, ram_top, pool_va(start));
+    shadow_init(&ept->shadow, align_up(start + exposure_size(ram_top), PAGE_SIZE), end);
+    ept->empty = shadow_take(&ept->shadow);
+}
+
+/* True if it had not before. */
+static bool mark_user(struct shadow_page *root, u32 core)
+{
+    u64 bit = BIT64(core % 64), *word = &root->users[core / 64];
+    bool is_new = !(*word & bit);
+
+    *word |= bit;
+    return is_new;
+}
+
+void ept02_use_root(struct ept02 *ept, u64 eptp12, u32 core, u32 *user)
+{
+    bool is_new;
+    u32 root;
+
+    spin_lock(&ept->lock);
+    root = find_or_make(ept, eptp12 & EPT_ADDR, ept12_levels(eptp12), role_of(eptp12), 0);
+    if (!root)
+        root = ept->empty;
+    page_of(ept, root)->used = true;
+    is_new = mark_user(page_of(ept, root), core);
+    __atomic_store_n(user, root, __ATOMIC_RELEASE);
+    spin_unlock(&ept->lock);
+    if (is_new)
+        ept02_sync(ept);
+}
+
+u64 ept02_pointer(const struct ept02 *ept, u64 eptp12, u32 root)
+{
+    return shadow_address(&ept->shadow, root) | MT_WB | (eptp12 & (EPTP_WALK_LENGTH | EPTP_AD));
+}
+
+u64 ept02_take_table(struct ept02 *ept)
+{
+    u32 index;
+
+    spin_lock(&ept->lock);
+    index = shadow_take(&ept->shadow);
+    if (!index)
+        reclaim(ept);
+    spin_unlock(&ept->lock);
+    return index ? shadow_address(&ept->shadow, index) : 0;
+}
+
+void ept02_each_pointer(struct ept02 *ept, u64 eptp, void (*flush)(u64 pointer))
+{
+    u64 source = eptp & EPT_ADDR;
+
+    spin_lock(&ept->lock);
+    for (u32 i = shadow_first(&ept->shadow, source); i; i = shadow_next(&ept->shadow, i, source))
+        flush(ept02_pointer(ept, eptp, i));
+    spin_unlock(&ept->lock);
+}
+
+/* ---- reading again ---- */
+
+/* False if EPT01 does not map the page, there is no memory for the tables that it takes, or L2 can
+   write to it; then all stays, as other pages may rely on it. */
+static bool forbid_writes(struct ept02 *ept, u64 gpa)
+{
+    u64 entry = 0;
+    u32 level;
+
+    while (ept01_lookup(ept->ept01, gpa, &entry, &level) && level > 1) {
+        u32 table = ept->given < ept->shadow.count / GIVEN_PART ? shadow_take(&ept->shadow) : 0;
+
+        if (!table)
+            return false;
+        ept->given++;
+        ept01_split(ept->ept01, gpa, shadow_address(&ept->shadow, table));
+    }
+    if (!ept01_set_writable(ept->ept01, gpa, false))
+        return false;
+    /* add_page() counts first and then looks here: one of the two sees the other. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (!exposure_any(&ept->exposure, gpa))
+        return true;
+    ept01_set_writable(ept->ept01, gpa, entry & EPT_WRITE);
+    return false;
+}
+
+/* Drops what L1 has changed; true if there was any. */
+static bool read_again(struct ept02 *ept, struct shadow_page *page, u64 *table)
+{
+    u16 before = page->present;
+
+    for (u32 i = 0, left = page->present; left && i < ENTRIES; i++) {
+        u64 entry = load(&table[i]);
+
+        if (!entry)
+            continue;
+        left--;
+        if (!mirrors(ept, entry, phys_read64(page->source + 8 * i), page))
+            drop_entry(ept, page, &table[i]);
+    }
+    return page->present != before;
+}
+
+/* Protecting it was of no use, or not possible: it takes longer until the next time. */
+static void be_patient(struct shadow_page *page)
+{
+    page->quiet = 0;
+    if (page->patience < PATIENCE_MAX)
+        page->patience++;
+}
+
+/* Protects a table that has not changed for a while. */
+static void protect(struct ept02 *ept, struct shadow_page *page, u64 *table)
+{
+    bool done;
+
+    if (++page->quiet < 1u << page->patience)
+        return;
+    spin_lock(ept->ept01_lock);
+    done = forbid_writes(ept, page->source);
+    spin_unlock(ept->ept01_lock);
+    if (!done) {
+        be_patient(page);
+        return;
+    }
+    ept->protections++;
+    page->protected = true;
+    page->protected_at = cores_new_epoch();
+    /* Without other cores; or these have been quick, and may have written until then. */
+    page->settled = cores_caught_up(page->protected_at);
+    if (page->settled)
+        ept->changes += read_again(ept, page, table);
+}
+
+static void sync_page(struct ept02 *ept, u32 index)
+{
+    struct shadow_page *page = page_of(ept, index);
+    u64 *table = shadow_table(&ept->shadow, index);
+    /* Asked before the table is read: who has caught up cannot change it any more. */
+    bool settled = page->protected && cores_caught_up(page->protected_at);
+    bool changed;
+
+    spin_lock(&page->lock);
+    ept->reads++;
+    changed = read_again(ept, page, table);
+    ept->changes += changed;
+    page->settled = settled;
+    if (changed)
+        page->quiet = 0;
+    else if (!page->protected && page->present)
+        protect(ept, page, table);
+    if (page->settled || !page->present)
+        shadow_set_stale(&ept->shadow, index, false);
+    spin_unlock(&page->lock);
+}
+
+static void sync_all(struct ept02 *ept)
+{
+    u32 next;
+
+    for (u32 index = ept->shadow.stale; index; index = next) {
+        next = page_of(ept, index)->stale_next;
+        sync_page(ept, index);
+    }
+}
+
+/* Who waited for a run that began later than it asked needs none of its own. */
+void ept02_sync(struct ept02 *ept)
+{
+    u64 request = __atomic_add_fetch(&ept->syncs_asked, 1, __ATOMIC_SEQ_CST);
+
+    spin_lock(&ept->lock);
+    if (ept->syncs_done < request) {
+        ept->syncs_done = __atomic_load_n(&ept->syncs_asked, __ATOMIC_SEQ_CST);
+        sync_all(ept);
+    }
+    spin_unlock(&ept->lock);
+}
+
+static void unprotect(struct ept02 *ept, u32 index)
+{
+    struct shadow_page *page = page_of(ept, index);
+
+    spin_lock(&page->lock);
+    if (page->protected)
+        be_patient(page);
+    page->protected = page->settled = false;
+    if (page->present)
+        shadow_set_stale(&ept->shadow, index, true);
+    spin_unlock(&page->lock);
+}
+
+bool ept02_source_written(struct ept02 *ept, u64 pa)
+{
+    u64 source = align_down(pa, PAGE_SIZE);
+
+    if (ept01_is_writable(ept->ept01, source))
+        return false;
+    spin_lock(&ept->lock);
+    for (u32 i = shadow_first(&ept->shadow, source); i; i = shadow_next(&ept->shadow, i, source))
+        if (!(page_of(ept, i)->role & SHADOW_DIRECT))
+            unprotect(ept, i);
+    spin_lock(ept->ept01_lock);
+    ept01_set_writable(ept->ept01, source, true);
+    spin_unlock(ept->ept01_lock);
+    spin_unlock(&ept->lock);
+    return true;
+}
+
+void ept02_set_written(struct ept02 *ept, u64 *page, u64 pa)
+{
+    if (*page == pa)
+        return;
+    if (pa) {
+        exposure_add(&ept->exposure, pa | EPT_WRITE, 1);
+        ept02_source_written(ept, pa);
+    }
+    if (*page)
+        exposure_remove(&ept->exposure, *page | EPT_WRITE, 1);
+    *page = pa;
 }

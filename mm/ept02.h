@@ -1,70 +1,99 @@
 /*
- * The EPTs that L2 runs on (EPT02): for each EPTP of L1 (EPTP12) a tree that holds what EPT12
- * and EPT01 both allow, filled as L2 touches memory, forgotten when L1 executes INVEPT, just as
- * a processor's translation cache.
+ * The EPTs that L2 runs on (EPT02): what EPT12 and EPT01 both allow, filled as L2 touches memory.
+ * A table of EPT02 mirrors a table of EPT12, entry by entry, so that trees share tables where
+ * L1's do, and all cores share the trees. EPT01 is the identity without what is hidden: an entry
+ * of EPT02 is EPT12's, or 0 if it has not been used, is not valid, or leads to hidden memory.
  *
- * Each core has its own trees and its own pages for them, as each has its own caches: nothing is
- * locked, an INVEPT reaches as far as the architecture says, and a page can be reused at once.
- * When the pages run out all trees of the core are dropped and filled anew.
+ * L1 changes its tables in memory and says so by INVEPT, as to a processor that caches them. The
+ * next VM entry's ept02_sync() then reads those tables again that may have changed: a table that has stayed the
+ * same for a while is write-protected in EPT01, and is read again only after L1 has written to it.
  */
 #ifndef PLASTRON_MM_EPT02_H
 #define PLASTRON_MM_EPT02_H
 
+#include "ept01.h"
 #include "ept12.h"
-#include "pool.h"
+#include "exposure.h"
+#include "shadow.h"
 #include "types.h"
-
-#define EPT02_TREES 8
-
-/*
- * The key of a tree is EPTP12, with EPT12_MODE_BASED if it is read so, or for an L2 without EPT
- * that has an APIC-access page, that page's address with this (as an EPTP it would have an invalid
- * memory type): such a tree maps what EPT01 maps, the APIC-access page and its neighbours in 4-KiB
- * pages.
- */
-#define EPT02_IDENTITY 1ull
-
-struct ept02_tree {
-    u64 eptp12;
-    u64 root; /* physical address of the top table; 0: the place is free */
-    u32 levels;
-    u64 used; /* value of ept02.clock when last looked up */
-};
+#include "../hv/spinlock.h"
 
 struct ept02 {
-    struct pool pool;
-    u64 pool_start, pool_end;
-    struct ept02_tree trees[EPT02_TREES];
-    u64 clock;
+    struct spinlock lock; /* of all but the lowest tables' entries; comes before ept01_lock */
+    struct shadow shadow;
+    struct exposure exposure;
+    struct ept12_caps caps;
+    struct ept01 *ept01;
+    struct spinlock *ept01_lock;
+    u32 empty; /* a table without entries, a root for want of a better one */
+    u32 hand;  /* of the clock that looks for pages to reuse */
+    u32 given; /* pages that are EPT01's tables now */
+    u64 syncs_asked, syncs_done;
+    /* Counters. */
+    u64 tables, reads, changes, protections, reclaimed;
 };
 
 enum ept02_result {
-    EPT02_FILLED,        /* L2 may try again, on the EPTP that ept02_pointer() now gives */
+    EPT02_FILLED,        /* L2 may try again */
     EPT02_HIDDEN,        /* EPT12 allows it, but the memory is L0's */
-    EPT02_UNMAPPED,      /* the same, but EPT01 has no entry yet: it is mapped on demand */
     EPT02_VIOLATION,     /* EPT12 does not allow it: exit reason 48 */
     EPT02_MISCONFIGURED, /* exit reason 49 */
     EPT02_LOG_FULL,      /* exit reason 62 */
 };
 
-/* Takes over [start, end) for the calling core's trees. */
-void ept02_init(struct ept02 *ept, u64 start, u64 end);
+/* Takes over [start, end), for an L1 with memory below ram_top, a multiple of 1 GiB. */
+void ept02_init(struct ept02 *ept, u64 start, u64 end, u64 ram_top, const struct ept12_caps *caps,
+                struct ept01 *ept01, struct spinlock *ept01_lock);
 
-/* The EPTP that stands for EPTP12 in vmcs02; makes an empty tree if there is none. */
-u64 ept02_pointer(struct ept02 *ept, u64 eptp12);
+/*
+ * The root that stands for EPTP12 (with EPT12_MODE_BASED if it is read so), made if there is none.
+ * It is put into *user, which is that core's, and stays as long as it stands there. With no page
+ * left *user gets one without entries, at which L2 exits at once. A core that uses an EPTP12 for the
+ * first time has nothing cached of it: ept02_sync() is due, and in this.
+ */
+void ept02_use_root(struct ept02 *ept, u64 eptp12, u32 core, u32 *user);
 
-/* Maps the page that L2 touched at ngpa for an access that needs the rights EPT_READ ... in
-   `access`, and sets EPT12's accessed and dirty flags; a page that becomes dirty is logged. The
-   walk of EPT12 is left in *walk. */
-enum ept02_result ept02_fill(struct ept02 *ept, u64 eptp12, u64 ngpa, u64 access,
+/* The hardware's EPTP for it. */
+u64 ept02_pointer(const struct ept02 *ept, u64 eptp12, u32 root);
+
+/*
+ * Maps the page that L2 touched at ngpa for an access that needs the rights EPT_READ ... in
+ * `access`, and those around it that EPT12 maps; and sets EPT12's accessed and dirty flags; a page
+ * that becomes dirty is logged. The walk of EPT12 is left in *walk. FILLED may also mean that
+ * nothing was, as L1 changes EPT12 or pages have run out: L2 comes back.
+ */
+enum ept02_result ept02_fill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access,
                              struct ept12_log *log, struct ept12_translation *walk);
 
-/* Puts a leaf at a level, or takes the 4-KiB page's away again. */
-void ept02_map(struct ept02 *ept, u64 eptp12, u64 ngpa, u64 leaf, u32 level);
-void ept02_unmap(struct ept02 *ept, u64 eptp12, u64 ngpa);
+/* The same before L2 has touched it, if EPT12 allows the access and L2 would see nothing of it. */
+void ept02_prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access);
 
-/* INVEPT of one EPTP12, and of all. */
-void ept02_invalidate(struct ept02 *ept, u64 eptp12);
-void ept02_invalidate_all(struct ept02 *ept);
+/* A zeroed page's physical address, for an overlay; 0: not now, try again later. */
+u64 ept02_take_table(struct ept02 *ept);
+
+/* A VM entry with nothing cached, as after INVEPT: what L1 has changed before is seen. */
+void ept02_sync(struct ept02 *ept);
+
+/* L1's memory at pa is about to be written: false if it was not protected. */
+bool ept02_source_written(struct ept02 *ept, u64 pa);
+
+/* The processor writes to the page of L1's at pa, by physical address, as long as this stands in
+   *page; 0: to none. */
+void ept02_set_written(struct ept02 *ept, u64 *page, u64 pa);
+
+/* Calls flush() with the hardware's EPTP for each root that stands for an EPTP of L1's. */
+void ept02_each_pointer(struct ept02 *ept, u64 eptp, void (*flush)(u64 pointer));
+
+/* ---- What the cores' owner provides ---- */
+
+/* From now on every core invalidates all, at its next exit or before it runs L2 again; the number
+   of this, greater than all before. */
+u64 cores_new_epoch(void);
+/* All cores that run L2 have done so; if not, they are asked to exit. */
+bool cores_passed(u64 epoch);
+/* All cores but this one have. */
+bool cores_caught_up(u64 epoch);
+/* A core has this root in use. */
+bool cores_use_root(u32 root);
 
 #endif

@@ -1,4 +1,4 @@
-/* The walk of L1's EPT for L2, and what EPT02 makes of it. */
+/* The walk of L1's EPT for L2. */
 #include "ept12.h"
 
 #include "phys.h"
@@ -41,6 +41,11 @@ static bool misconfigured(u64 entry, u32 level, const struct ept12_caps *caps)
     if (entry & reserved_bits(level, page, caps))
         return true;
     return page && !memory_type_valid((entry & EPT_MEMORY_TYPE) >> EPT_MEMORY_TYPE_SHIFT);
+}
+
+bool ept12_is_page(u64 entry, u32 level, const struct ept12_caps *caps)
+{
+    return maps_page(entry, level, caps) && !misconfigured(entry, level, caps);
 }
 
 static u64 entry_address(u64 table, u64 ngpa, u32 level)
@@ -108,6 +113,11 @@ static u64 any_flags_due(const struct ept12_translation *translation, u32 levels
     return due;
 }
 
+bool ept12_has_flags(u64 eptp12, bool write, const struct ept12_translation *translation)
+{
+    return !(eptp12 & EPTP_AD) || !any_flags_due(translation, ept12_levels(eptp12), write);
+}
+
 static void log_page(struct ept12_log *log, u64 ngpa)
 {
     u64 page = align_down(ngpa, PAGE_SIZE);
@@ -122,7 +132,7 @@ enum ept12_result ept12_set_flags(u64 eptp12, u64 ngpa, bool write, struct ept12
     u32 levels = ept12_levels(eptp12);
     u64 due;
 
-    if (!(eptp12 & EPTP_AD))
+    if (ept12_has_flags(eptp12, write, translation))
         return EPT12_TRANSLATED;
     due = any_flags_due(translation, levels, write);
     if (due && log->enabled && log->index >= LOG_ENTRIES)
@@ -130,50 +140,12 @@ enum ept12_result ept12_set_flags(u64 eptp12, u64 ngpa, bool write, struct ept12
     for (u32 level = levels; due && level >= translation->level; level--) {
         u64 flags = flags_due(translation, level, write);
 
-        if (flags && !phys_set_bits64(translation->path[level - 1].pa,
-                                      translation->path[level - 1].entry, flags))
+        if (flags && !phys_set_flags(translation->path[level - 1].pa,
+                                     translation->path[level - 1].entry, flags))
             return EPT12_CHANGED;
         translation->path[level - 1].entry |= flags;
     }
     if (log->enabled && (due & EPT_DIRTY))
         log_page(log, ngpa);
-    translation->clean = !(translation->path[translation->level - 1].entry & EPT_DIRTY);
     return EPT12_TRANSLATED;
-}
-
-/* What EPT01 allows, by the bits of an entry with mode-based execute control. */
-static u64 rights01(u64 ept01_entry)
-{
-    return (ept01_entry & EPT_RWX) | (ept01_entry & EPT_EXEC ? EPT_EXEC_USER : 0);
-}
-
-bool ept_compose(const struct ept12_translation *translation, u64 ngpa, u64 ept01_entry,
-                 u32 ept01_level, u32 max_level, u64 *leaf, u32 *level)
-{
-    u64 rights = translation->rights & rights01(ept01_entry);
-    u64 size;
-
-    if (translation->clean)
-        rights &= ~EPT_WRITE;
-    if (!rights)
-        return false;
-    *level = translation->level;
-    if (ept01_level < *level)
-        *level = ept01_level;
-    if (max_level < *level)
-        *level = max_level;
-    size = BIT64(level_shift(*level));
-    /*
-     * The memory type is EPT12's alone. On the bare machine an access of L2 takes its type from
-     * the EPT entry and L2's PAT; the MTRRs have no part in it (SDM vol. 3, "Memory Type Used
-     * for Translated Guest-Physical Addresses"). EPT01's type only carries the MTRRs to L1's own
-     * accesses, and does not limit what L1 says in its EPT.
-     */
-    *leaf = align_down(ept12_address(translation, ngpa), size) | rights;
-    *leaf |= (u64)translation->memory_type << EPT_MEMORY_TYPE_SHIFT;
-    if (translation->ignore_pat)
-        *leaf |= EPT_IGNORE_PAT;
-    if (*level > 1)
-        *leaf |= EPT_LARGE;
-    return true;
 }

@@ -1,6 +1,6 @@
 /*
- * L1's EPT for L2 (EPT12), walked in software as the processor would walk it, and composed with
- * L1's own (EPT01) to what EPT02 holds. SDM vol. 3, "The Extended Page Table Mechanism (EPT)".
+ * L1's EPT for L2 (EPT12), walked in software as the processor would walk it. SDM vol. 3, "The
+ * Extended Page Table Mechanism (EPT)".
  */
 #ifndef PLASTRON_MM_EPT12_H
 #define PLASTRON_MM_EPT12_H
@@ -38,7 +38,6 @@ struct ept12_translation {
     u32 memory_type; /* TRANSLATED: enum memory_type */
     bool ignore_pat;
     bool convertible; /* VIOLATION, or an access that is not among the rights: may be a #VE */
-    bool clean;       /* the first write has to set its dirty flag: ept12_set_flags() */
     struct {
         u64 pa, entry;
     } path[EPT12_LEVELS_MAX]; /* the entries as they were read, by level - 1 */
@@ -70,19 +69,16 @@ struct ept12_log {
 enum ept12_result ept12_set_flags(u64 eptp12, u64 ngpa, bool write, struct ept12_log *log,
                                   struct ept12_translation *translation);
 
+/* That has no flag left to set. */
+bool ept12_has_flags(u64 eptp12, bool write, const struct ept12_translation *translation);
+
 /* L1's physical address for an address in the page. */
 static inline u64 ept12_address(const struct ept12_translation *translation, u64 ngpa)
 {
     return translation->gpa | (ngpa & (BIT64(translation->size_shift) - 1));
 }
 
-/*
- * The leaf of EPT02 for ngpa: what EPT12's translation and EPT01's entry for
- * ept12_address(translation, ngpa), from ept01_lookup(), both allow; *level is the level to put
- * it at. max_level bounds the page size. False if nothing may be mapped: EPT01's entry is not
- * present (L0's own memory), or no right is left.
- */
-bool ept_compose(const struct ept12_translation *translation, u64 ngpa, u64 ept01_entry,
-                 u32 ept01_level, u32 max_level, u64 *leaf, u32 *level);
+/* An entry that is present, of a table of that level, maps a page, and is valid. */
+bool ept12_is_page(u64 entry, u32 level, const struct ept12_caps *caps);
 
 #endif

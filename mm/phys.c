@@ -42,7 +42,17 @@ u32 phys_read32(u64 pa)
     return word ? __atomic_load_n(word, __ATOMIC_RELAXED) : ~0u;
 }
 
-bool phys_set_bits64(u64 pa, u64 old, u64 bits)
+/* The same for a write that L1 or L2 makes: EPT02 may mirror what is there. */
+static void *reach_to_write(u64 pa, u64 len)
+{
+    void *to = reach(pa, len);
+
+    if (to)
+        ept02_source_written(&l0.ept02, pa);
+    return to;
+}
+
+bool phys_set_flags(u64 pa, u64 old, u64 bits)
 {
     u64 *word = reach(pa, sizeof(*word));
 
@@ -50,9 +60,14 @@ bool phys_set_bits64(u64 pa, u64 old, u64 bits)
                                                __ATOMIC_SEQ_CST);
 }
 
+bool phys_set_bits64(u64 pa, u64 old, u64 bits)
+{
+    return reach_to_write(pa, sizeof(u64)) && phys_set_flags(pa, old, bits);
+}
+
 bool phys_set_bits32(u64 pa, u32 old, u32 bits)
 {
-    u32 *word = reach(pa, sizeof(*word));
+    u32 *word = reach_to_write(pa, sizeof(*word));
 
     return word && __atomic_compare_exchange_n(word, &old, old | bits, false, __ATOMIC_SEQ_CST,
                                                __ATOMIC_SEQ_CST);
@@ -82,7 +97,7 @@ void phys_write(u64 pa, const void *from, u64 len)
 
     while (len) {
         u64 part = part_in_page(pa, len);
-        void *to = reach(pa, part);
+        void *to = reach_to_write(pa, part);
 
         if (to)
             memcpy(to, in, part);

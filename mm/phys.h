@@ -17,6 +17,8 @@ u32 phys_read32(u64 pa);
    false if it does not (or is hidden). For accessed and dirty flags. */
 bool phys_set_bits64(u64 pa, u64 old, u64 bits);
 bool phys_set_bits32(u64 pa, u32 old, u32 bits);
+/* The same for EPT12's own flags, which EPT02 has already. */
+bool phys_set_flags(u64 pa, u64 old, u64 bits);
 
 /* Copies len bytes, which may cross pages. */
 void phys_read(void *to, u64 pa, u64 len);

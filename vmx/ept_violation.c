@@ -3,12 +3,12 @@
 #include "check.h"
 #include "l2_exit.h"
 #include "vmcs02.h"
-#include "../hv/ept01_demand.h"
 #include "../hv/exit.h"
 #include "../hv/hidden.h"
 #include "../hv/inject.h"
 #include "../hv/l0.h"
 #include "../hv/vmcs.h"
+#include "../mm/ept02.h"
 #include "../mm/phys.h"
 
 /* The exit qualification as EPT12 alone would have given it. SDM vol. 3, "Exit Qualification for
@@ -41,8 +41,8 @@ static enum ept02_result fill(struct cpu *cpu, u64 key, u64 ngpa, u64 qualificat
         .page = vmcs12->pml_address,
         .index = vmcs12->guest_pml_index,
     };
-    enum ept02_result result =
-        ept02_fill(&cpu->nested.ept02, key, ngpa, rights_needed(key, qualification), &log, walk);
+    enum ept02_result result = ept02_fill(&l0.ept02, cpu->nested.root, key, ngpa,
+                                          rights_needed(key, qualification), &log, walk);
 
     vmcs12->guest_pml_index = log.index;
     return result;
@@ -103,8 +103,12 @@ static void violation_of_ept12(struct cpu *cpu, const struct ept12_translation *
                                u64 qualification)
 {
     const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
+    u64 key = vmcs02_eptp12(vmcs12);
 
     if (!becomes_exception(vmcs12, walk)) {
+        cpu->nested.missing_key = key;
+        cpu->nested.missing = vmread(GUEST_PHYSICAL_ADDRESS);
+        cpu->nested.missing_access = rights_needed(key, qualification);
         l2_exit_to_l1(cpu, EXIT_REASON_EPT_VIOLATION, qualification);
         return;
     }
@@ -112,16 +116,30 @@ static void violation_of_ept12(struct cpu *cpu, const struct ept12_translation *
     deliver_ve(cpu, qualification);
 }
 
+void l2_fill_missing(struct cpu *cpu)
+{
+    struct nested *nested = &cpu->nested;
+
+    if (!nested->missing_key)
+        return;
+    if (nested->missing_key == nested->root_key)
+        ept02_prefill(&l0.ept02, nested->root, nested->missing_key, nested->missing,
+                      nested->missing_access);
+    nested->missing_key = 0;
+}
+
 void l2_ept_violation(struct cpu *cpu)
 {
     const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
     u64 qualification = vmread(EXIT_QUALIFICATION);
     u64 ngpa = vmread(GUEST_PHYSICAL_ADDRESS);
-    u64 key = vmcs02_ept_key(vmcs12);
+    u64 key = vmcs02_eptp12(vmcs12);
     struct ept12_translation walk;
 
     if (!key) {
         exit_ept_violation(cpu);
+        if (!(cpu->step & STEP_HIDDEN))
+            vmcs02_reload_ept(cpu, vmcs12);
         return;
     }
     switch (fill(cpu, key, ngpa, qualification, &walk)) {
@@ -132,15 +150,9 @@ void l2_ept_violation(struct cpu *cpu)
     case EPT02_LOG_FULL:
         l2_exit_to_l1(cpu, EXIT_REASON_PML_FULL, qualification & EPT_VIOLATION_NMI_UNBLOCKED);
         return;
-    case EPT02_UNMAPPED:
-        if (ept01_demand(cpu, ept12_address(&walk, ngpa)))
-            break;
-        __attribute__((fallthrough));
-    case EPT02_HIDDEN:
-        hidden_step_l2(cpu, ngpa, ept12_address(&walk, ngpa), qualification & EPT_VIOLATION_WRITE);
-        break;
+    case EPT02_HIDDEN: hidden_step_l2(cpu, ngpa, qualification & EPT_VIOLATION_WRITE); break;
     case EPT02_FILLED: break;
     }
-    vmcs02_load_ept(cpu, vmcs12);
+    vmcs02_reload_ept(cpu, vmcs12);
     reinject_interrupted_event(qualification & EPT_VIOLATION_NMI_UNBLOCKED);
 }

@@ -7,4 +7,8 @@
 /* L2 had one; vmcs02 is current. */
 void l2_ept_violation(struct cpu *cpu);
 
+/* L1 enters L2, perhaps after it has mended the EPT violation that it had last: L2 need not have it
+   again in EPT02. */
+void l2_fill_missing(struct cpu *cpu);
+
 #endif

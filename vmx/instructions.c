@@ -277,12 +277,13 @@ void exit_vmcall(struct cpu *cpu)
 static enum vm_instruction_error do_invept(struct cpu *cpu, u64 type,
                                            const struct inv_descriptor *d)
 {
-    if (type == INVEPT_ALL_CONTEXT)
-        ept02_invalidate_all(&cpu->nested.ept02);
-    else if (eptp_valid(d->context, &l0.caps))
-        ept02_invalidate(&cpu->nested.ept02, d->context);
-    else
+    if (type != INVEPT_ALL_CONTEXT && !eptp_valid(d->context, &l0.caps))
         return VMXERR_INVALID_OPERAND_TO_INVEPT_INVVPID;
+    cpu->nested.invept = true;
+    if (type == INVEPT_ALL_CONTEXT)
+        invept(INVEPT_ALL_CONTEXT, 0);
+    else
+        vmcs02_flush_eptp12(d->context);
     return VMXERR_NONE;
 }
 

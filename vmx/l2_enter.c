@@ -1,17 +1,20 @@
 #include "l2.h"
 
 #include "check.h"
+#include "ept_violation.h"
 #include "instructions.h"
 #include "l2_exit.h"
 #include "msr_list.h"
 #include "shadow_vmcs.h"
 #include "slots.h"
 #include "vmcs02.h"
+#include "../hv/epoch.h"
 #include "../hv/insn.h"
 #include "../hv/l0.h"
 #include "../hv/trap.h"
 #include "../hv/vmcs.h"
 #include "../hv/vmcs01.h"
+#include "../mm/ept02.h"
 
 /* SDM vol. 3, "Basic VM-Entry Checks", then those on controls and host state. */
 static enum vm_instruction_error check_entry(const struct vmcs12 *vmcs12, bool launch)
@@ -70,8 +73,20 @@ static void forget_logged(struct cpu *cpu, const struct vmcs12 *vmcs12)
 {
     u32 secondary = vmcs12_secondary(vmcs12);
 
-    if ((secondary & SECONDARY_EXEC_ENABLE_PML) && !(secondary & SECONDARY_EXEC_ENABLE_VPID))
-        ept02_invalidate(&cpu->nested.ept02, vmcs12->ept_pointer);
+    if (!(secondary & SECONDARY_EXEC_ENABLE_PML) || (secondary & SECONDARY_EXEC_ENABLE_VPID))
+        return;
+    cpu->nested.invept = true;
+    vmcs02_flush_eptp12(vmcs12->ept_pointer);
+}
+
+/* What L1 has changed in its EPTs is seen from this entry on, where it is seen on a processor that
+   fills its caches anew. */
+static void follow_invept(struct cpu *cpu)
+{
+    if (!cpu->nested.invept)
+        return;
+    cpu->nested.invept = false;
+    ept02_sync(&l0.ept02);
 }
 
 void l2_enter(struct cpu *cpu, bool launch)
@@ -94,9 +109,13 @@ void l2_enter(struct cpu *cpu, bool launch)
         return;
     }
     forget_logged(cpu, slot->vmcs12);
+    follow_invept(cpu);
     l1 = vmcs02_read_l1_state();
+    /* A core that waits for a SIPI walks nothing, and does not exit when it is asked to. */
+    epoch_set_walking(cpu, slot->vmcs12->guest_activity_state != ACTIVITY_WAIT_FOR_SIPI);
     vmcs02_load(cpu, slot, &l1, pdpte);
     cpu->in_l2 = true;
+    l2_fill_missing(cpu);
     failure = load_guest_msrs(slot->vmcs12);
     if (failure) {
         l2_entry_failed(cpu, EXIT_REASON_MSR_LOAD_FAIL, failure);

@@ -12,6 +12,7 @@
 #include "shadow_vmcs.h"
 #include "vmcs02.h"
 #include "vmfunc.h"
+#include "../hv/epoch.h"
 #include "../hv/exit.h"
 #include "../hv/hidden.h"
 #include "../hv/inject.h"
@@ -78,6 +79,7 @@ static void leave_l2(struct cpu *cpu)
     leftover.nmi_blocked |= is_nmi_exit(vmcs12);
     vmcs_switch(cpu->vmcs01_pa);
     cpu->in_l2 = false;
+    epoch_set_walking(cpu, false);
     if (stored)
         l1_host_load(cpu, slot, &leftover);
     else
@@ -119,6 +121,7 @@ void l2_entry_failed(struct cpu *cpu, u32 reason, u64 qualification)
         leftover.nmi_blocking_is_l2s = leftover.nmi_blocked = false;
         vmcs_switch(cpu->vmcs01_pa);
         cpu->in_l2 = false;
+        epoch_set_walking(cpu, false);
     }
     /* Nothing is loaded of guest state that is not valid, whoever has found it. */
     if (reason == EXIT_REASON_INVALID_STATE) {
@@ -159,6 +162,7 @@ void l2_entry_vmfail(struct cpu *cpu, u64 error)
     end_hidden_step(cpu);
     vmcs_switch(cpu->vmcs01_pa);
     cpu->in_l2 = false;
+    epoch_set_walking(cpu, false);
     shadow_vmcs_load(cpu, cpu->nested.current);
     vm_fail(cpu, VMXERR_ENTRY_INVALID_CONTROL_FIELD);
 }

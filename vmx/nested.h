@@ -6,11 +6,11 @@
 
 #include "types.h"
 #include "vmcs12.h"
-#include "../mm/ept02.h"
+#include "../mm/overlay.h"
 
 #define VMCS02_SLOTS 4
 #define NO_ADDRESS   (~0ull)
-#define STEP_PAGES   8 /* that one instruction of L2 reaches, tables and stack included */
+#define STEP_PAGES   (OVERLAY_PAGES - 1) /* hidden ones that one instruction of L2 reaches */
 
 /*
  * A vmcs12 that is active on this core, with the vmcs02 that runs it. vmcs12 is L0's private
@@ -28,6 +28,7 @@ struct vmcs02 {
     bool guest_dirty;    /* L1 wrote a guest field that is not copied at each entry */
     bool guest_stale;    /* vmcs02 has newer guest fields that are not copied at each exit */
     u64 last_used;       /* counts VMPTRLDs: the lowest is evicted */
+    u64 written[2];      /* pages of L1's that the hardware writes to for vmcs02; 0: none */
 };
 
 struct nested {
@@ -36,10 +37,16 @@ struct nested {
     struct vmcs02 *current; /* NULL: no current VMCS */
     struct vmcs02 slots[VMCS02_SLOTS];
     u64 use_count;
-    struct ept02 ept02;
+    u64 missing_key, missing, missing_access; /* what L1 was told by an EPT violation; 0: none */
+    bool invept;  /* executed since L2 ran last */
+    u64 root_key; /* vmcs02_ept_key() of the root; 0: none */
+    u32 root;     /* of EPT02, which is not reused while it stands here; other cores read it */
+    u64 overlay_key, overlay_epoch; /* of an L2 without EPT: what its overlay was built for */
+    u64 overlay_pointer;
+    struct overlay overlay;
     u64 vmread_bitmap_pa, vmwrite_bitmap_pa; /* merged from L0's and L1's, for L2 */
     u32 step_count;                          /* pages of hidden memory that L2 is stepping over: */
-    u64 step_gpa[STEP_PAGES];                /* their addresses in L2 */
+    struct overlay_page step[STEP_PAGES];
 };
 
 #endif

@@ -11,6 +11,7 @@
 #include "../hv/trap.h"
 #include "../hv/vmcs.h"
 #include "../hv/vmcs01.h"
+#include "../mm/ept02.h"
 #include "../mm/phys.h"
 
 /* Guest fields copied when L1 wrote one of them, and back when L1 reads one. */
@@ -102,19 +103,26 @@ static void copy_out(struct vmcs12 *vmcs12, const u16 *fields, u32 count)
 static u64 page_to_read(u64 pa) { return phys_is_hidden(pa, PAGE_SIZE) ? l0.ones_page : pa; }
 static u64 to_write(u64 pa, u64 size) { return phys_is_hidden(pa, size) ? l0.sink_page : pa; }
 
-static void load_addresses(const struct vmcs12 *vmcs12)
+static void load_addresses(struct vmcs02 *slot)
 {
+    const struct vmcs12 *vmcs12 = slot->vmcs12;
     u32 proc = vmcs12->cpu_based_vm_exec_control;
+    u64 apic = 0, posted = 0;
 
     if (proc & CPU_BASED_USE_IO_BITMAPS) {
         vmwrite(IO_BITMAP_A, page_to_read(vmcs12->io_bitmap_a));
         vmwrite(IO_BITMAP_B, page_to_read(vmcs12->io_bitmap_b));
     }
-    if (proc & CPU_BASED_TPR_SHADOW)
-        vmwrite(VIRTUAL_APIC_PAGE_ADDR, to_write(vmcs12->virtual_apic_page_addr, PAGE_SIZE));
-    if (vmcs12->pin_based_vm_exec_control & PIN_BASED_POSTED_INTR)
-        vmwrite(POSTED_INTR_DESC_ADDR,
-                to_write(vmcs12->posted_intr_desc_addr, POSTED_INTR_DESC_SIZE));
+    if (proc & CPU_BASED_TPR_SHADOW) {
+        apic = to_write(vmcs12->virtual_apic_page_addr, PAGE_SIZE);
+        vmwrite(VIRTUAL_APIC_PAGE_ADDR, apic);
+    }
+    if (vmcs12->pin_based_vm_exec_control & PIN_BASED_POSTED_INTR) {
+        posted = to_write(vmcs12->posted_intr_desc_addr, POSTED_INTR_DESC_SIZE);
+        vmwrite(POSTED_INTR_DESC_ADDR, posted);
+    }
+    ept02_set_written(&l0.ept02, &slot->written[0], apic);
+    ept02_set_written(&l0.ept02, &slot->written[1], align_down(posted, PAGE_SIZE));
 }
 
 /* Secondary controls whose work L0 does when it fills EPT02 in: vmx/ept_violation.c. */
@@ -142,7 +150,7 @@ static void load_controls(struct vmcs02 *slot)
     u64 hidden = l0.hidden_cr4 & ~vmcs12->cr4_guest_host_mask;
 
     load_control_words(vmcs12);
-    load_addresses(vmcs12);
+    load_addresses(slot);
     copy_in(vmcs12, plain_controls, ARRAY_SIZE(plain_controls));
     /* A processor need not have more of these fields than it has CR3 targets. */
     for (u32 i = 0; i < vmcs12->cr3_target_count; i++)
@@ -197,11 +205,14 @@ static void load_event(const struct vmcs12 *vmcs12)
     vmwrite(VM_ENTRY_INSTRUCTION_LEN, vmcs12->vm_entry_instruction_len);
 }
 
+/* In a key of an L2 without EPT; as an EPTP it would have an invalid memory type. */
+#define KEY_IDENTITY 1ull
+
 /*
  * The APIC-access page works with 4-KiB translations only (SDM vol. 3, "Issues Pertaining to Page
  * Size and TLB Management"), so an L2 without EPT that has one gets a tree of its own.
  */
-u64 vmcs02_ept_key(const struct vmcs12 *vmcs12)
+static u64 ept_key(const struct vmcs12 *vmcs12)
 {
     u32 secondary = vmcs12_secondary(vmcs12);
 
@@ -209,15 +220,104 @@ u64 vmcs02_ept_key(const struct vmcs12 *vmcs12)
         return vmcs12->ept_pointer |
                (secondary & SECONDARY_EXEC_MODE_BASED_EPT_EXEC ? EPT12_MODE_BASED : 0);
     if (secondary & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES)
-        return vmcs12->apic_access_addr | EPT02_IDENTITY;
+        return vmcs12->apic_access_addr | KEY_IDENTITY;
     return 0;
+}
+
+static bool is_identity(u64 key) { return (key & EPTP_MEMORY_TYPE) == KEY_IDENTITY; }
+
+u64 vmcs02_eptp12(const struct vmcs12 *vmcs12)
+{
+    u64 key = ept_key(vmcs12);
+
+    return is_identity(key) ? 0 : key;
+}
+
+/* The root for a key is looked up when the key changes. */
+static u32 use_root(struct cpu *cpu, u64 key)
+{
+    struct nested *nested = &cpu->nested;
+
+    if (nested->root_key != key) {
+        ept02_use_root(&l0.ept02, key, cpu->index, &nested->root);
+        nested->root_key = nested->root == l0.ept02.empty ? 0 : key;
+    }
+    return nested->root;
+}
+
+static void flush_pointer(u64 pointer) { invept(INVEPT_SINGLE_CONTEXT, pointer); }
+
+void vmcs02_flush_eptp12(u64 eptp12)
+{
+    ept02_each_pointer(&l0.ept02, eptp12, flush_pointer);
+}
+
+static u64 take_table(void) { return ept02_take_table(&l0.ept02); }
+
+/* EPT01's page for an address in a 4-KiB page of its own. */
+static struct overlay_page page_of_ept01(u64 gpa)
+{
+    u64 entry = 0;
+    u32 level = 1;
+
+    if (ept01_lookup(&l0.ept01, gpa, &entry, &level))
+        entry = (entry & ~(EPT_ADDR | EPT_LARGE)) | align_down(gpa, PAGE_SIZE);
+    return (struct overlay_page){gpa, entry};
+}
+
+/* The EPT that has the pages of a step over hidden memory, too, and those of an L2 without EPT. */
+static u64 overlay_pointer(struct cpu *cpu, u64 key, u64 base)
+{
+    struct nested *nested = &cpu->nested;
+    struct overlay_page pages[OVERLAY_PAGES];
+    u32 count = 0;
+    u64 root;
+
+    if (is_identity(key))
+        pages[count++] = page_of_ept01(key & EPT_ADDR);
+    for (u32 i = 0; i < nested->step_count; i++)
+        pages[count++] = nested->step[i];
+    root = overlay_build(&nested->overlay, base & EPT_ADDR,
+                         (u32)((base & EPTP_WALK_LENGTH) >> 3) + 1, pages, count, take_table);
+    if (!root)
+        root = ept02_pointer(&l0.ept02, 0, l0.ept02.empty) & EPT_ADDR;
+    nested->overlay_pointer = root | (base & ~EPT_ADDR);
+    invept(INVEPT_SINGLE_CONTEXT, nested->overlay_pointer);
+    return nested->overlay_pointer;
+}
+
+/* It stays while it stands for the same, and EPT01 has not changed. */
+static u64 identity_pointer(struct cpu *cpu, u64 key)
+{
+    struct nested *nested = &cpu->nested;
+
+    if (nested->overlay_key != key || nested->overlay_epoch != l0.epoch) {
+        nested->overlay_epoch = l0.epoch;
+        overlay_pointer(cpu, key, l0.ept01_pointer);
+        nested->overlay_key = key;
+    }
+    return nested->overlay_pointer;
 }
 
 void vmcs02_load_ept(struct cpu *cpu, const struct vmcs12 *vmcs12)
 {
-    u64 key = vmcs02_ept_key(vmcs12);
+    u64 key = ept_key(vmcs12), pointer = l0.ept01_pointer;
 
-    vmwrite(EPT_POINTER, key ? ept02_pointer(&cpu->nested.ept02, key) : l0.ept01_pointer);
+    if (key && !is_identity(key))
+        pointer = ept02_pointer(&l0.ept02, key, use_root(cpu, key));
+    if (__builtin_expect(cpu->nested.step_count, 0)) {
+        pointer = overlay_pointer(cpu, key, pointer);
+        cpu->nested.overlay_key = 0;
+    } else if (is_identity(key)) {
+        pointer = identity_pointer(cpu, key);
+    }
+    vmwrite(EPT_POINTER, pointer);
+}
+
+void vmcs02_reload_ept(struct cpu *cpu, const struct vmcs12 *vmcs12)
+{
+    cpu->nested.overlay_key = 0;
+    vmcs02_load_ept(cpu, vmcs12);
 }
 
 /* The union of what L0 and L1 want to intercept; all of it if L1 uses no bitmap. */

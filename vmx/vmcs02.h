@@ -27,10 +27,14 @@ void vmcs02_load(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l1
 void vmcs02_save(struct vmcs02 *slot);
 void vmcs02_save_rare_guest(struct vmcs02 *slot);
 
-/* The key of the EPT02 that L2 runs on, see mm/ept02.h; 0: it runs on EPT01. */
-u64 vmcs02_ept_key(const struct vmcs12 *vmcs12);
+/* EPTP12 as EPT02 is known by, see mm/ept02.h; 0: L2 has no EPT, and EPT01's mappings. */
+u64 vmcs02_eptp12(const struct vmcs12 *vmcs12);
 
-/* Gives L2 its EPT. */
+/* What the processor caches of the EPT02s of an EPTP12 goes. */
+void vmcs02_flush_eptp12(u64 eptp12);
+
+/* Gives L2 its EPT; after an EPT violation the second. */
 void vmcs02_load_ept(struct cpu *cpu, const struct vmcs12 *vmcs12);
+void vmcs02_reload_ept(struct cpu *cpu, const struct vmcs12 *vmcs12);
 
 #endif

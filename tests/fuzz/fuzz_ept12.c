@@ -1,4 +1,4 @@
-/* mm/ept12.c: the walk of an EPT against a second one, and what is composed of it and EPT01. */
+/* mm/ept12.c: the walk of an EPT against a second one. */
 #include "fuzz.h"
 
 #include "mm/ept12.h"
@@ -95,13 +95,12 @@ static void check_flags(u64 eptp, u64 ngpa, struct ept12_translation *walk, stru
     default: DEMAND(false);
     }
     if (!(eptp & EPTP_AD)) {
-        DEMAND(memory_total_writes() == 0 && log.index == index && !walk->clean);
+        DEMAND(memory_total_writes() == 0 && log.index == index);
         return;
     }
     for (u32 level = walk->level; level <= levels; level++)
         DEMAND(memory_get(walk->path[level - 1].pa) >> 8 & 1);
     DEMAND(!write || memory_get(walk->path[walk->level - 1].pa) >> 9 & 1);
-    DEMAND(walk->clean == !(memory_get(walk->path[walk->level - 1].pa) >> 9 & 1));
     if (log.enabled && write && !was_dirty) {
         DEMAND(log.index == (u16)(index - 1));
         DEMAND(memory_get(log.page + 8 * index) == (ngpa & ~0xfffull));
@@ -110,30 +109,15 @@ static void check_flags(u64 eptp, u64 ngpa, struct ept12_translation *walk, stru
     }
 }
 
-static void check_compose(const struct ept12_translation *walk, u64 ngpa, struct input *in)
+/* Each entry on the way but the last names a table; the last maps a page if the walk translated. */
+static void check_entries(u64 eptp, const struct ept12_translation *walk,
+                          const struct ept12_caps *caps, enum ept12_result result)
 {
-    u32 kinds = take8(in), ept01_level = 1 + kinds % 3, max_level = 2 + (kinds >> 2 & 1);
-    u64 page = ept12_address(walk, ngpa) & ~(BIT64(12 + 9 * (ept01_level - 1)) - 1);
-    u64 ept01 = page | (kinds >> 3 & 7) | (u64)(kinds & 7) << 3;
-    u64 leaf = 0, size;
-    u32 level = 0;
-    u64 both = walk->rights & ((ept01 & 7) | (ept01 & 4 ? EPT_EXEC_USER : 0));
-    bool mapped = ept_compose(walk, ngpa, ept01, ept01_level, max_level, &leaf, &level);
-
-    if (walk->clean)
-        both &= ~EPT_WRITE;
-    DEMAND(mapped == (both != 0));
-    if (!mapped)
-        return;
-    DEMAND(level >= 1 && level <= walk->level && level <= ept01_level && level <= max_level);
-    size = BIT64(12 + 9 * (level - 1));
-    /* Nothing that only one of the two allows, and no page that one of them does not cover. */
-    DEMAND((leaf & (7 | EPT_EXEC_USER)) == both);
-    DEMAND((leaf & EPT_ADDR & ~(size - 1)) == (ept12_address(walk, ngpa) & ~(size - 1)));
-    DEMAND(!(leaf & EPT_ADDR & (size - 1)));
-    DEMAND((bool)(leaf & EPT_LARGE) == (level > 1));
-    DEMAND((leaf >> 3 & 7) == walk->memory_type &&
-           (bool)(leaf & EPT_IGNORE_PAT) == walk->ignore_pat);
+    for (u32 level = (u32)(eptp >> 3 & 7) + 1; level > walk->level; level--)
+        DEMAND(!ept12_is_page(walk->path[level - 1].entry, level, caps));
+    if (result != EPT12_VIOLATION)
+        DEMAND(ept12_is_page(walk->path[walk->level - 1].entry, walk->level, caps) ==
+               (result == EPT12_TRANSLATED));
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
@@ -166,13 +150,13 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     DEMAND(memory_total_reads() <= 5);
     model = model_walk(eptp, ngpa, &caps);
     DEMAND(result == model.result && walk.level == model.level);
+    check_entries(eptp, &walk, &caps, result);
     if (result == EPT12_TRANSLATED) {
         DEMAND(walk.rights == model.rights && walk.memory_type == model.type);
         DEMAND(walk.ignore_pat == model.ignore_pat);
         DEMAND(ept12_address(&walk, ngpa) == model.address);
         DEMAND(walk.size_shift == 12 + 9 * (walk.level - 1));
         check_flags(eptp, ngpa, &walk, &in);
-        check_compose(&walk, ngpa, &in);
     } else {
         DEMAND(walk.rights == 0);
     }

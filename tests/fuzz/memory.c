@@ -91,6 +91,8 @@ bool phys_set_bits64(u64 pa, u64 old, u64 bits)
     return true;
 }
 
+bool phys_set_flags(u64 pa, u64 old, u64 bits) { return phys_set_bits64(pa, old, bits); }
+
 bool phys_set_bits32(u64 pa, u32 old, u32 bits)
 {
     struct word *word = find(pa & ~7ull);

@@ -1,4 +1,4 @@
-// A small guest (L2) and its host side over /dev/kvm: kvmguest MODE...
+// A small guest (L2) and its host side over /dev/kvm: kvmguest [-n OPERATIONS] MODE...
 //
 // Each mode runs a guest that checks itself and ends in "kvmguest: PASS mode", or in
 // "kvmguest: FAIL mode: reason". The program is static and not position-independent: its whole
@@ -31,15 +31,28 @@
 #define WINDOW_TABLES 0x800000UL // the tables of the paging test's window
 #define FRAMES        0xa00000UL // the pages it maps there
 #define WINDOW        0x8000000000UL
+#define POOL          0x40000000UL // memory of its own slot, which the host side plays with
+#define POOL_PAGES    4096
 #define MMIO          0xd0000000UL
 #define APIC          0xfee00000UL
 
 #define PORT_CONSOLE   0xe9
 #define PORT_END       0xf4 // 0: passed; else the line whose check failed
 #define PORT_ANSWER    0x600
+#define PORT_BATCH     0x604 // a vCPU asks for its next batch
 #define ANSWER         0x5a
 #define SIGNATURE_LEAF 0x40000000
 #define SIGNATURE      0x7473616c // what the host side puts into that leaf's EBX
+
+#define BATCH      64
+#define PAGE_WORDS 512
+
+// What a vCPU is to do with a page of the pool: all its words have the value; a writer adds one.
+struct task {
+    uint32_t page;
+    uint32_t write;
+    uint64_t value;
+};
 
 struct mailbox {
     uint64_t entry[2];
@@ -190,6 +203,10 @@ static volatile uint64_t *guest_fault_fix; // the entry that the page fault hand
 static uint64_t guest_fault_value;
 static volatile uint32_t guest_ticks, guest_pings[2];
 static volatile uint32_t guest_shared, guest_second_ready;
+static struct task guest_tasks[2][BATCH]; // the host side fills them
+static volatile uint32_t guest_batch[2];  // tasks in it; 0: there are no more
+static volatile uint32_t guest_finished;
+static volatile uint64_t guest_ticks_taken[2];
 static struct {
     uint64_t low, high;
 } guest_idt[256];
@@ -567,31 +584,124 @@ static void guest_twovcpu(void)
     guest_end(0);
 }
 
+static void guest_do_task(const struct task *task)
+{
+    volatile uint64_t *words = (volatile uint64_t *)(POOL + task->page * 4096UL);
+
+    for (int i = 0; i < PAGE_WORDS; i++)
+        GUEST_CHECK(words[i] == task->value);
+    for (int i = 0; task->write && i < PAGE_WORDS; i++)
+        words[i] = task->value + 1;
+}
+
+static void guest_do_tasks(uint32_t vcpu)
+{
+    for (;;) {
+        __asm__ volatile("outl %0, %1" ::"a"(vcpu), "d"((uint16_t)PORT_BATCH) : "memory");
+        if (!guest_batch[vcpu])
+            break;
+        for (uint32_t i = 0; i < guest_batch[vcpu]; i++)
+            guest_do_task(&guest_tasks[vcpu][i]);
+    }
+    __atomic_fetch_add(&guest_finished, 1, __ATOMIC_SEQ_CST);
+}
+
+static void guest_churn_second(void) { guest_do_tasks(1); }
+
+static void guest_churn(void)
+{
+    guest_apic_write(0xf0, 0x1ff);
+    guest_send(1, 0x4500);
+    guest_send(1, 0x4600 | BOOT_CODE >> 12);
+    guest_do_tasks(0);
+    while (__atomic_load_n(&guest_finished, __ATOMIC_SEQ_CST) != 2)
+        __asm__ volatile("pause");
+    guest_print("L2: every byte was right\n");
+    guest_end(0);
+}
+
+// The ticks that touching a page of the pool takes, for the first time and again.
+static void guest_touch(void)
+{
+    for (int round = 0; round < 2; round++) {
+        uint64_t start = __builtin_ia32_rdtsc();
+
+        for (uint64_t page = 0; page < POOL_PAGES; page++)
+            *(volatile uint64_t *)(POOL + page * 4096) = page;
+        guest_ticks_taken[round] = __builtin_ia32_rdtsc() - start;
+    }
+    guest_print("L2: touched\n");
+    guest_end(0);
+}
+
+static void guest_dirty(void)
+{
+    guest_do_tasks(0);
+    guest_print("L2: done\n");
+    guest_end(0);
+}
+
 // --- the host side
+
+#define BOOT16 .code = boot16, .code_end = boot16_end
 
 struct mode {
     const char *name;
     const char *code, *code_end;
     void (*entry)(void), (*second)(void);
     const char *output;
+    void (*prepare)(void), (*report)(void);
+    uint32_t (*next_batch)(uint32_t vcpu, struct task *tasks); // fills BATCH of them at most
 };
 
+static void make_pool(void);
+static void populate_pool(void);
+static void report_ticks(void);
+static uint32_t churn(uint32_t vcpu, struct task *tasks);
+static uint32_t log_dirty(uint32_t vcpu, struct task *tasks);
+
 static const struct mode modes[] = {
-    {"hello", boot16, boot16_end, guest_hello, NULL, "Hello from L2\n"},
-    {"real", real16, real16_end, NULL, NULL, "Hello from L2 in real mode\n"},
-    {"long", boot16, boot16_end, guest_long, NULL, "Hello from L2 in long mode\n"},
-    {"paging", boot16, boot16_end, guest_paging, NULL, "L2: page tables are right\n"},
-    {"timer", boot16, boot16_end, guest_timer, NULL, "L2: timer interrupts arrive\n"},
-    {"twovcpu", boot16, boot16_end, guest_twovcpu, guest_second,
-     "L2: two vCPUs exchange interrupts\n"},
+    {.name = "hello", BOOT16, .entry = guest_hello, .output = "Hello from L2\n"},
+    {.name = "real",
+     .code = real16,
+     .code_end = real16_end,
+     .output = "Hello from L2 in real mode\n"},
+    {.name = "long", BOOT16, .entry = guest_long, .output = "Hello from L2 in long mode\n"},
+    {.name = "paging", BOOT16, .entry = guest_paging, .output = "L2: page tables are right\n"},
+    {.name = "timer", BOOT16, .entry = guest_timer, .output = "L2: timer interrupts arrive\n"},
+    {.name = "twovcpu",
+     BOOT16,
+     .entry = guest_twovcpu,
+     .second = guest_second,
+     .output = "L2: two vCPUs exchange interrupts\n"},
+    {.name = "churn",
+     BOOT16,
+     .entry = guest_churn,
+     .second = guest_churn_second,
+     .output = "L2: every byte was right\n",
+     .prepare = make_pool,
+     .next_batch = churn},
+    {.name = "dirty",
+     BOOT16,
+     .entry = guest_dirty,
+     .output = "L2: done\n",
+     .prepare = make_pool,
+     .next_batch = log_dirty},
+    {.name = "touch",
+     BOOT16,
+     .entry = guest_touch,
+     .output = "L2: touched\n",
+     .prepare = populate_pool,
+     .report = report_ticks},
 };
 
 static const struct mode *mode;
 static char output[256];
 static size_t output_length;
 static uint32_t device[1024];
-static uint8_t *ram;
+static uint8_t *ram, *pool;
 static int kvm, vm;
+static uint64_t operations = 20000; // of churn, for each vCPU
 
 static void __attribute__((noreturn, format(printf, 1, 2))) fail(const char *format, ...)
 {
@@ -620,9 +730,249 @@ static void finish(uint32_t line)
         fail("the check in line %u of the guest", line);
     if (strcmp(output, mode->output))
         fail("its output is not '%.*s'", (int)strlen(mode->output) - 1, mode->output);
+    if (mode->report)
+        mode->report();
     printf("kvmguest: PASS %s\n", mode->name);
     fflush(stdout);
     _exit(0);
+}
+
+// --- the pool: memory that the host side changes under the guest
+
+static void set_pool(uint32_t flags)
+{
+    struct kvm_userspace_memory_region region = {
+        .slot = 1,
+        .flags = flags,
+        .guest_phys_addr = POOL,
+        .memory_size = POOL_PAGES * 4096UL,
+        .userspace_addr = (uint64_t)pool,
+    };
+
+    must(ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region), "KVM_SET_USER_MEMORY_REGION");
+}
+
+// Aligned to 2 MiB, for large pages.
+static void make_pool(void)
+{
+    size_t large = 2 << 20;
+    uint8_t *at = mmap(NULL, POOL_PAGES * 4096UL + large, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (at == MAP_FAILED)
+        fail("mmap of the pool: %s", strerror(errno));
+    pool = (uint8_t *)(((uintptr_t)at + large - 1) & ~(large - 1));
+    madvise(pool, POOL_PAGES * 4096UL, MADV_MERGEABLE); // a kernel may be without
+    set_pool(0);
+}
+
+// In 4-KiB pages, all there: what is left to do at a touch is the EPT's.
+static void populate_pool(void)
+{
+    make_pool();
+    madvise(pool, POOL_PAGES * 4096UL, MADV_NOHUGEPAGE); // a kernel may be without
+    for (uint64_t page = 0; page < POOL_PAGES; page++)
+        pool[page * 4096] = 1;
+}
+
+static void report_ticks(void)
+{
+    const uint64_t *ticks = (uint64_t *)(ram + (uintptr_t)guest_ticks_taken);
+
+    printf("kvmguest: a page takes %lu ticks at the first touch, %lu later\n",
+           ticks[0] / POOL_PAGES, ticks[1] / POOL_PAGES);
+}
+
+static uint64_t *page_at(uint32_t page) { return (uint64_t *)(pool + page * 4096UL); }
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    return *state ^= *state << 17;
+}
+
+static void fill(uint32_t page, uint64_t value)
+{
+    for (int i = 0; i < PAGE_WORDS; i++)
+        page_at(page)[i] = value;
+}
+
+// --- churn: random changes of the guest's memory, which checks what it finds
+
+#define LARGE_FIRST (POOL_PAGES / 2) // from here on a vCPU has 512 pages in a row, else every other
+#define LARGE_PAGES 512
+
+static struct {
+    uint64_t random, done, batches;
+    uint32_t count; // tasks of the last batch, which the guest has done
+} churners[2] = {{.random = 88172645463325252}, {.random = 362436069362436069}};
+
+static uint64_t contents[POOL_PAGES], batch_of[POOL_PAGES];
+
+static uint32_t own_page(uint32_t vcpu)
+{
+    uint32_t page = (uint32_t)(next_random(&churners[vcpu].random) >> 16) % POOL_PAGES;
+
+    if (page < LARGE_FIRST)
+        return (page & ~1u) | vcpu;
+    return (page & ~(2u * LARGE_PAGES - 1)) | vcpu * LARGE_PAGES | (page & (LARGE_PAGES - 1));
+}
+
+static void drop(uint32_t page, uint32_t pages)
+{
+    must(madvise(page_at(page), pages * 4096UL, MADV_DONTNEED), "MADV_DONTNEED");
+    memset(&contents[page], 0, pages * sizeof(*contents));
+}
+
+// Half of the pages have one of few contents, for them to be merged.
+static void rewrite(uint32_t vcpu, uint32_t page)
+{
+    uint64_t value = next_random(&churners[vcpu].random);
+
+    contents[page] = value >> 32 & 1 ? value : value & 3;
+    fill(page, contents[page]);
+}
+
+static void replace(uint32_t vcpu, uint32_t page)
+{
+    if (mmap(page_at(page), 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+             -1, 0) == MAP_FAILED)
+        fail("mmap of a page: %s", strerror(errno));
+    rewrite(vcpu, page);
+}
+
+static void protect(uint32_t page)
+{
+    must(mprotect(page_at(page), 4096, PROT_READ), "mprotect");
+    must(mprotect(page_at(page), 4096, PROT_READ | PROT_WRITE), "mprotect");
+}
+
+// Only between batches: no page of the chunk may be in one.
+static void drop_large(uint32_t page)
+{
+    page &= ~(LARGE_PAGES - 1u);
+    madvise(page_at(page), LARGE_PAGES * 4096UL, MADV_HUGEPAGE); // a kernel may be without
+    drop(page, LARGE_PAGES);
+}
+
+static void change_page(uint32_t vcpu, uint32_t page)
+{
+    switch (next_random(&churners[vcpu].random) >> 16 & 7) {
+    case 0:
+    case 1: drop(page, 1); break;
+    case 2:
+    case 3: rewrite(vcpu, page); break;
+    case 4: replace(vcpu, page); break;
+    case 5: protect(page); break;
+    default: break;
+    }
+}
+
+// What the guest wrote is there.
+static void check_batch(uint32_t vcpu, const struct task *tasks)
+{
+    for (uint32_t i = 0; i < churners[vcpu].count; i++) {
+        uint64_t value = tasks[i].value + tasks[i].write;
+
+        for (int word = 0; word < PAGE_WORDS; word++)
+            if (page_at(tasks[i].page)[word] != value)
+                fail("page %u, word %d: %#lx, not %#lx", tasks[i].page, word,
+                     page_at(tasks[i].page)[word], value);
+        contents[tasks[i].page] = value;
+    }
+}
+
+static void change_chunk(uint32_t vcpu)
+{
+    uint32_t page = own_page(vcpu);
+
+    if (page >= LARGE_FIRST)
+        drop_large(page);
+}
+
+static uint32_t churn(uint32_t vcpu, struct task *tasks)
+{
+    uint64_t batch = ++churners[vcpu].batches;
+    uint32_t count = 0;
+
+    check_batch(vcpu, tasks);
+    if (vcpu == 0 && batch % 32 == 0)
+        set_pool(batch % 64 ? KVM_MEM_LOG_DIRTY_PAGES : 0);
+    if (batch % 16 == 0)
+        change_chunk(vcpu);
+    while (count < BATCH && churners[vcpu].done < operations) {
+        uint32_t page = own_page(vcpu);
+
+        churners[vcpu].done++;
+        if (batch_of[page] == batch)
+            continue;
+        batch_of[page] = batch;
+        change_page(vcpu, page);
+        tasks[count++] = (struct task){
+            page, (uint32_t)(next_random(&churners[vcpu].random) >> 20 & 1), contents[page]};
+    }
+    churners[vcpu].count = count;
+    return count;
+}
+
+// --- dirty: KVM's log has just the pages that the guest wrote
+
+#define DIRTY_ROUNDS 60
+#define FRAME_BUFFER 24 // pages
+
+static uint64_t written[POOL_PAGES / 64];
+
+static void check_log(void)
+{
+    static uint64_t bitmap[POOL_PAGES / 64];
+    struct kvm_dirty_log log = {.slot = 1, .dirty_bitmap = bitmap};
+
+    must(ioctl(vm, KVM_GET_DIRTY_LOG, &log), "KVM_GET_DIRTY_LOG");
+    for (uint32_t page = 0; page < POOL_PAGES; page++) {
+        uint64_t bit = 1ULL << page % 64;
+
+        if ((bitmap[page / 64] & bit) != (written[page / 64] & bit))
+            fail("page %u is %sin the log", page, bitmap[page / 64] & bit ? "" : "not ");
+    }
+    memset(written, 0, sizeof(written));
+}
+
+// A frame buffer: the same pages each time. A migration: pages from all over, most of them read
+// only.
+static uint32_t log_dirty(uint32_t vcpu, struct task *tasks)
+{
+    static uint64_t random = 88172645463325252;
+    static uint32_t round;
+    uint32_t count = round & 1 ? FRAME_BUFFER : BATCH;
+
+    (void)vcpu;
+    if (!round)
+        set_pool(KVM_MEM_LOG_DIRTY_PAGES);
+    else
+        check_log();
+    if (round++ == DIRTY_ROUNDS)
+        return 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t page = round & 1 ? (uint32_t)(next_random(&random) >> 16) % POOL_PAGES : i;
+        uint32_t write = round & 1 ? next_random(&random) >> 20 & 1 : 1;
+
+        tasks[i] = (struct task){page, write, contents[page]};
+        contents[page] += write;
+        if (write)
+            written[page / 64] |= 1ULL << page % 64;
+    }
+    return count;
+}
+
+static void batch_exit(uint32_t vcpu)
+{
+    struct task *tasks = (struct task *)(ram + (uintptr_t)guest_tasks[vcpu & 1]);
+    volatile uint32_t *count = (uint32_t *)(ram + (uintptr_t)&guest_batch[vcpu & 1]);
+
+    if (!mode->next_batch || vcpu > 1)
+        fail("a batch for vCPU %u", vcpu);
+    *count = mode->next_batch(vcpu, tasks);
 }
 
 static void port_exit(struct kvm_run *run)
@@ -642,6 +992,10 @@ static void port_exit(struct kvm_run *run)
     case PORT_END:
         memcpy(&line, data, sizeof(line));
         finish(line);
+        return;
+    case PORT_BATCH:
+        memcpy(&line, data, sizeof(line));
+        batch_exit(line);
         return;
     default: fail("output to port 0x%x", run->io.port);
     }
@@ -781,6 +1135,8 @@ static void make_vm(void)
     must(ioctl(vm, KVM_SET_TSS_ADDR, 0xfffbd000), "KVM_SET_TSS_ADDR");
     must(ioctl(vm, KVM_CREATE_IRQCHIP, 0), "KVM_CREATE_IRQCHIP");
     make_memory();
+    if (mode->prepare)
+        mode->prepare();
 }
 
 static void run_mode(void)
@@ -827,8 +1183,13 @@ int main(int count, char **arguments)
 {
     int failed = 0;
 
+    if (count > 2 && !strcmp(arguments[1], "-n")) {
+        operations = strtoull(arguments[2], NULL, 0) / 2;
+        arguments += 2;
+        count -= 2;
+    }
     if (count < 2) {
-        fprintf(stderr, "usage: kvmguest MODE...; modes:");
+        fprintf(stderr, "usage: kvmguest [-n OPERATIONS] MODE...; modes:");
         for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++)
             fprintf(stderr, " %s", modes[i].name);
         fprintf(stderr, "\n");

@@ -84,15 +84,17 @@ static void read_seen(u64 pa, u64 size)
 {
     if (pa % size)
         abort(); /* the contract of mm/phys.h */
-    fake_reads++;
+    __atomic_fetch_add(&fake_reads, 1, __ATOMIC_RELAXED);
     if (fake_after_read)
         fake_after_read(pa);
 }
 
 u64 phys_read64(u64 pa)
 {
-    u64 value = is_there(pa, 8) ? fake_get64(pa) : ~0ull;
+    u64 value = ~0ull;
 
+    if (is_there(pa, 8))
+        value = __atomic_load_n((const u64 *)(const void *)at(pa, 8), __ATOMIC_RELAXED);
     read_seen(pa, 8);
     return value;
 }
@@ -109,12 +111,14 @@ bool phys_set_bits64(u64 pa, u64 old, u64 set)
 {
     if (fake_before_set)
         fake_before_set(pa);
-    if (!is_there(pa, 8) || fake_get64(pa) != old)
+    if (!is_there(pa, 8) || !__atomic_compare_exchange_n((u64 *)(void *)at(pa, 8), &old, old | set,
+                                                         false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
         return false;
-    fake_put64(pa, old | set);
-    fake_sets++;
+    __atomic_fetch_add(&fake_sets, 1, __ATOMIC_RELAXED);
     return true;
 }
+
+bool phys_set_flags(u64 pa, u64 old, u64 set) { return phys_set_bits64(pa, old, set); }
 
 bool phys_set_bits32(u64 pa, u32 old, u32 set)
 {

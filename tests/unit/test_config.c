@@ -12,7 +12,7 @@
 #define ALL_WARNINGS_MAX (64 * 1024)
 #define DESCRIPTION_MAX  (CONFIG_PATH_MAX + 2048)
 
-#define KEYS               "next, console, baud, log, nested, cpuid, mask"
+#define KEYS               "next, console, baud, log, nested, cpuid, mask, shadow"
 #define UNKNOWN(line, key) "c:" #line ": unknown key \"" key "\"; accepted: " KEYS "\n"
 #define BAD(line, key, value, accepted, standard)                                                  \
     "c:" #line ": " key "=\"" value "\" is not accepted; accepted: " accepted                      \
@@ -27,6 +27,7 @@
 #define BAD_LOG(value)    BAD(1, "log", value, "error, warn, info, debug", "info")
 #define BAD_NESTED(value) BAD(1, "nested", value, "on, off", "on")
 #define BAD_CPUID(value)  BAD(1, "cpuid", value, "native, hypervisor", "native")
+#define BAD_SHADOW(value) BAD(1, "shadow", value, "auto, a number of MiB from 2 to 65536", "auto")
 
 static const struct row {
     const char *text;
@@ -76,6 +77,15 @@ static const struct row {
     {"mask=none", "", ""},
     {"mask=ept", "mask=ept", ""},
     {"mask= vpid , xsaves,vpid", "mask=vpid,xsaves", ""},
+    {"shadow=auto", "", ""},
+    {"shadow=2", "shadow=2", ""},
+    {"shadow=65536", "shadow=65536", ""},
+    {"shadow=1", "", BAD_SHADOW("1")},
+    {"shadow=65537", "", BAD_SHADOW("65537")},
+    {"shadow=99999999999999999999", "", BAD_SHADOW("99999999999999999999")},
+    {"shadow=0x10", "", BAD_SHADOW("0x10")},
+    {"shadow=", "", BAD_SHADOW("")},
+    {"shadow=-2", "", BAD_SHADOW("-2")},
 
     /* Blanks, line ends, comments, byte order mark. */
     {" \t log \t= \tdebug \t", "log=debug", ""},
@@ -151,6 +161,8 @@ static const char *describe(const struct config *config, char *text)
         at += sprintf(at, " nested=off");
     if (config->cpuid_hypervisor)
         at += sprintf(at, " cpuid=hypervisor");
+    if (config->shadow)
+        at += sprintf(at, " shadow=%u", config->shadow);
     for (u32 i = 0; i < FEATURE_COUNT; i++) {
         if (config->mask & FEATURE_BIT(i))
             at += sprintf(at, "%s%s",

@@ -483,6 +483,162 @@ static void lookup_finds_what_the_processor_would(void **state)
     }
 }
 
+/* ---- Division and protection ---- */
+
+#define SAMPLES 20000u
+#define HIDDEN  0x7f000000ull
+
+static struct sample {
+    u64 gpa, address, attributes;
+    bool mapped, writable;
+} samples[SAMPLES];
+
+static struct sample look(u64 gpa)
+{
+    struct sample sample = {.gpa = gpa, .writable = ept01_is_writable(&ept, gpa)};
+    u64 entry;
+    u32 level;
+
+    sample.mapped = ept01_lookup(&ept, gpa, &entry, &level);
+    if (sample.mapped) {
+        sample.address = (entry & EPT_ADDR) | (gpa & (size_of(level) - 1));
+        sample.attributes = entry & ~(EPT_ADDR | EPT_LARGE | EPT_WRITE);
+        assert_int_equal(entry & EPT_ADDR & (size_of(level) - 1), 0);
+        assert_int_equal(entry >> 7 & 1, level > 1);
+        assert_int_equal(entry >> 1 & 1, sample.writable);
+    }
+    return sample;
+}
+
+/* Many of them near the address. */
+static void take_samples(u64 gpa)
+{
+    for (u32 i = 0; i < SAMPLES; i++) {
+        u64 around = BIT64(12 + fake_below(20)), at = gpa + fake_below(2 * around) - around;
+
+        samples[i] = look(i == 0 ? gpa : at < TOP_4G ? at : fake_below(TOP_4G + SIZE_1G));
+    }
+}
+
+/* But for writes to the 4-KiB page that is protected. */
+static void assert_samples_hold(u64 protected)
+{
+    for (u32 i = 0; i < SAMPLES; i++) {
+        struct sample now = look(samples[i].gpa);
+
+        assert_int_equal(now.mapped, samples[i].mapped);
+        assert_int_equal(now.address, samples[i].address);
+        assert_int_equal(now.attributes, samples[i].attributes);
+        assert_int_equal(now.writable, now.gpa >> 12 != protected >> 12);
+    }
+}
+
+static void split_keeps_every_translation(void **state)
+{
+    static const u64 places[] = {0x54321000, 0xc0000000, 0xffffffff, 0x7ee00000, 0x100000};
+
+    (void)state;
+    for (u32 i = 0; i < ARRAY_SIZE(places); i++) {
+        u64 gpa = places[i], entry;
+        u32 level, before;
+
+        setup(NULL);
+        assert_true(build(TOP_4G, HIDDEN, 16 << 20));
+        take_samples(gpa);
+        assert_true(ept01_lookup(&ept, gpa, &entry, &before));
+        for (level = before; level > 1; level--) {
+            assert_true(ept01_split(&ept, gpa, pool_alloc(&pool)));
+            assert_true(ept01_lookup(&ept, gpa, &entry, &before));
+            assert_int_equal(before, level - 1);
+            assert_samples_hold(~0ull);
+        }
+        check_tree(true, false);
+    }
+}
+
+/* Nor is the table that was offered touched. */
+static void only_large_pages_are_split(void **state)
+{
+    static const u64 places[] = {0x1000, HIDDEN, TOP_4G, BIT64(48), BIT64(48) | 0x54321000, ~0ull};
+    u64 table;
+
+    (void)state;
+    assert_true(build(TOP_4G, HIDDEN, 16 << 20));
+    table = pool_alloc(&pool);
+    for (u32 i = 0; i < ARRAY_SIZE(places); i++) {
+        assert_false(ept01_split(&ept, places[i], table));
+        for (u32 n = 0; n < 512; n++)
+            assert_int_equal(fake_get64(table + 8 * n), 0);
+    }
+    assert_true(pool_free(&pool, table));
+    check_tree(true, true);
+}
+
+static void split_down(u64 gpa)
+{
+    while (ept01_split(&ept, gpa, pool_alloc(&pool)))
+        ;
+}
+
+static void protection_hits_just_that_page(void **state)
+{
+    static const u64 places[] = {0x54321000, 0xc0000000, 0xfffff000, 0x7ee00000, 0x9f000};
+
+    (void)state;
+    for (u32 i = 0; i < ARRAY_SIZE(places); i++) {
+        setup(NULL);
+        assert_true(build(TOP_4G, HIDDEN, 16 << 20));
+        split_down(places[i]);
+        take_samples(places[i]);
+        assert_true(ept01_set_writable(&ept, places[i] + 0x123, false));
+        assert_false(ept01_is_writable(&ept, places[i] + 0xfff));
+        assert_samples_hold(places[i]);
+        assert_true(ept01_set_writable(&ept, places[i], false)); /* as before */
+        assert_samples_hold(places[i]);
+        assert_true(ept01_set_writable(&ept, places[i], true));
+        assert_samples_hold(~0ull);
+        check_tree(true, false);
+    }
+}
+
+/* What has no 4-KiB page cannot be protected. */
+static void only_small_pages_are_protected(void **state)
+{
+    static const u64 places[] = {0x54321000, HIDDEN, TOP_4G, BIT64(48) | 0x1000, ~0ull};
+
+    (void)state;
+    assert_true(build(TOP_4G, HIDDEN, 16 << 20));
+    for (u32 i = 0; i < ARRAY_SIZE(places); i++) {
+        assert_false(ept01_set_writable(&ept, places[i], false));
+        assert_true(ept01_is_writable(&ept, places[i]));
+    }
+    check_tree(true, true);
+}
+
+static void retype_keeps_a_protected_page_protected(void **state)
+{
+    u64 gpa = 0x54321000;
+
+    (void)state;
+    assert_true(build(TOP_4G, HIDDEN, 16 << 20));
+    split_down(gpa);
+    assert_true(ept01_set_writable(&ept, gpa, false));
+    for (u32 round = 0; round < 20; round++) {
+        u64 entry;
+        u32 level;
+
+        random_mtrrs(TOP_4G);
+        assert_true(ept01_retype(&ept));
+        assert_false(ept01_is_writable(&ept, gpa));
+        assert_true(ept01_is_writable(&ept, gpa - PAGE_SIZE));
+        assert_true(ept01_is_writable(&ept, gpa + PAGE_SIZE));
+        assert_true(ept01_lookup(&ept, gpa, &entry, &level));
+        assert_int_equal(entry >> 3 & 7, memtype_range(&mtrrs, gpa, PAGE_SIZE));
+    }
+    assert_true(ept01_set_writable(&ept, gpa, true));
+    check_tree(true, false);
+}
+
 /* Another core runs on the tables while types change: nothing it was given goes away. */
 static volatile bool stop_reader;
 static u64 reader_bad, reader_looks;
@@ -547,6 +703,11 @@ int main(void)
         cmocka_unit_test_setup(mapping_on_demand_never_fails_for_want_of_memory, setup),
         cmocka_unit_test_setup(dropped_tables_stay_intact_until_reclaimed, setup),
         cmocka_unit_test_setup(lookup_finds_what_the_processor_would, setup),
+        cmocka_unit_test_setup(split_keeps_every_translation, setup),
+        cmocka_unit_test_setup(only_large_pages_are_split, setup),
+        cmocka_unit_test_setup(protection_hits_just_that_page, setup),
+        cmocka_unit_test_setup(only_small_pages_are_protected, setup),
+        cmocka_unit_test_setup(retype_keeps_a_protected_page_protected, setup),
         cmocka_unit_test_setup(retype_is_safe_for_the_other_cores, setup),
     };
 

@@ -1,0 +1,71 @@
+#include "exposure.h"
+
+#include "lib.h"
+#include "vmx.h"
+
+#define FULL 0xff
+
+static u32 shift_of(u32 level) { return PAGE_SHIFT + 9 * (level - 1); }
+
+u64 exposure_size(u64 top)
+{
+    u64 size = 0;
+
+    for (u32 level = 1; level <= EXPOSURE_LEVELS; level++)
+        size += top >> shift_of(level);
+    return size;
+}
+
+void exposure_init(struct exposure *exposure, u64 top, void *memory)
+{
+    u8 *at = memory;
+
+    exposure->top = top;
+    memset(memory, 0, exposure_size(top));
+    for (u32 level = 1; level <= EXPOSURE_LEVELS; level++) {
+        exposure->counts[level - 1] = at;
+        at += top >> shift_of(level);
+    }
+}
+
+/* NULL: the entry lets nobody write, or not to memory. */
+static u8 *counter(struct exposure *exposure, u64 entry, u32 level)
+{
+    u64 gpa = entry & EPT_ADDR;
+
+    if (!(entry & EPT_WRITE) || gpa >= exposure->top)
+        return NULL;
+    return &exposure->counts[level - 1][gpa >> shift_of(level)];
+}
+
+static void change(u8 *count, int by)
+{
+    u8 old;
+
+    if (!count)
+        return;
+    old = __atomic_load_n(count, __ATOMIC_RELAXED);
+    while (old != FULL && !__atomic_compare_exchange_n(count, &old, (u8)(old + by), false,
+                                                       __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+        ;
+}
+
+void exposure_add(struct exposure *exposure, u64 entry, u32 level)
+{
+    change(counter(exposure, entry, level), 1);
+}
+
+void exposure_remove(struct exposure *exposure, u64 entry, u32 level)
+{
+    change(counter(exposure, entry, level), -1);
+}
+
+bool exposure_any(const struct exposure *exposure, u64 gpa)
+{
+    if (gpa >= exposure->top)
+        return false;
+    for (u32 level = 1; level <= EXPOSURE_LEVELS; level++)
+        if (__atomic_load_n(&exposure->counts[level - 1][gpa >> shift_of(level)], __ATOMIC_SEQ_CST))
+            return true;
+    return false;
+}

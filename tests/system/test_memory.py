@@ -1,0 +1,38 @@
+"""L2's memory, which L1 changes under it: KVM with every kind of EPT, and without."""
+import pytest
+
+from conftest import L1
+
+OPERATIONS = 6000
+
+
+def churn(l1: L1, operations: int = OPERATIONS) -> None:
+    """L1 changes L2's memory at random, on both cores; L2 looks at every byte."""
+    output = l1.run(f"kvmguest -n {operations} churn dirty", 900)
+    assert "kvmguest: 2 passed, 0 failed" in output, output
+
+
+class TestMemory:
+    machine = {"cpus": 2}
+
+    @pytest.mark.parametrize("parameters", ["", "ept=0", "eptad=0", "pml=0", "vpid=0"])
+    def test_kvm_intel(self, l1: L1, parameters: str) -> None:
+        l1.run(f"loadkvm {parameters}")
+        churn(l1)
+
+    @pytest.mark.parametrize("parameters", ["tdp_mmu=0", "nx_huge_pages=force"])
+    def test_kvm(self, l1: L1, parameters: str) -> None:
+        l1.run(f"loadkvm kvm.{parameters}")
+        churn(l1)
+
+    @pytest.mark.parametrize("pages", ["always", "never"])
+    def test_large_pages(self, l1: L1, pages: str) -> None:
+        l1.run(f"echo {pages} >/sys/kernel/mm/transparent_hugepage/enabled; loadkvm")
+        churn(l1)
+
+    def test_same_page_merging(self, l1: L1) -> None:
+        ksm = "/sys/kernel/mm/ksm"
+        l1.run(f"loadkvm; echo 1000 >{ksm}/pages_to_scan; echo 1 >{ksm}/sleep_millisecs")
+        l1.run(f"echo 1 >{ksm}/run")
+        churn(l1)
+        l1.run(f"echo 2 >{ksm}/run")
