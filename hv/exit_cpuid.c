@@ -4,10 +4,11 @@
 #include "inject.h"
 #include "insn.h"
 #include "l0.h"
+#include "leaves.h"
+#include "plastron_cpuid.h"
 #include "vmcs.h"
 #include "x86.h"
 
-#define SIGNATURE_LEAF       0x40000000u
 #define LAST_HYPERVISOR_LEAF 0x4000ffffu
 
 #define LEAF1_ECX_VMX               BIT(5)
@@ -63,25 +64,12 @@ static void filter_leaf_7(struct cpuid_result *r, u32 subleaf)
     }
 }
 
-static struct cpuid_result hypervisor_leaf(u32 leaf)
-{
-    struct cpuid_result r = {0};
-
-    if (leaf == SIGNATURE_LEAF) {
-        r.eax = SIGNATURE_LEAF; /* the highest leaf */
-        r.ebx = 0x73616c50;     /* "PlastronVMM\0" */
-        r.ecx = 0x6e6f7274;
-        r.edx = 0x004d4d56;
-    }
-    return r;
-}
-
-static struct cpuid_result l1_cpuid(u32 leaf, u32 subleaf)
+static struct cpuid_result l1_cpuid(const struct cpu *cpu, u32 leaf, u32 subleaf)
 {
     struct cpuid_result r;
 
-    if (leaf >= SIGNATURE_LEAF && leaf <= LAST_HYPERVISOR_LEAF)
-        return hypervisor_leaf(leaf);
+    if (leaf >= CPUID_PLASTRON && leaf <= LAST_HYPERVISOR_LEAF)
+        return plastron_leaf(cpu, leaf, subleaf);
     r = cpuid(leaf, subleaf);
     switch (leaf) {
     case 1: filter_leaf_1(&r); break;
@@ -103,7 +91,7 @@ static struct cpuid_result l1_cpuid(u32 leaf, u32 subleaf)
 
 void exit_cpuid(struct cpu *cpu)
 {
-    struct cpuid_result r = l1_cpuid((u32)cpu->gpr[RAX], (u32)cpu->gpr[RCX]);
+    struct cpuid_result r = l1_cpuid(cpu, (u32)cpu->gpr[RAX], (u32)cpu->gpr[RCX]);
 
     cpu->gpr[RAX] = r.eax;
     cpu->gpr[RBX] = r.ebx;
