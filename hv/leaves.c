@@ -23,10 +23,13 @@ static struct cpuid_result exits(const struct cpu *cpu, u32 what)
     return (struct cpuid_result){.eax = (u32)count, .edx = (u32)(count >> 32)};
 }
 
-static struct cpuid_result shadow(void)
+static struct cpuid_result shadow(u32 what)
 {
     const struct ept02 *ept = &l0.ept02;
 
+    if (what)
+        return (struct cpuid_result){(u32)ept->tables, (u32)ept->reads, (u32)ept->changes,
+                                     (u32)ept->protections};
     return (struct cpuid_result){ept->shadow.count, ept->shadow.in_use, ept->given,
                                  (u32)ept->reclaimed};
 }
@@ -37,7 +40,7 @@ struct cpuid_result plastron_leaf(const struct cpu *cpu, u32 leaf, u32 subleaf)
     case CPUID_PLASTRON: return signature();
     case CPUID_PLASTRON_FEATURES: return features();
     case CPUID_PLASTRON_EXITS: return exits(cpu, subleaf);
-    case CPUID_PLASTRON_SHADOW: return shadow();
+    case CPUID_PLASTRON_SHADOW: return shadow(subleaf);
     default: return (struct cpuid_result){0};
     }
 }

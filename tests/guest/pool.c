@@ -253,31 +253,69 @@ static void check_log(void)
     memset(written, 0, sizeof(written));
 }
 
-// A frame buffer: the same pages each time. A migration: pages from all over, most of them read
-// only.
-static uint32_t log_dirty(uint32_t vcpu, struct task *tasks)
+static void add_task(struct task *task, uint32_t page, uint32_t write)
+{
+    *task = (struct task){page, write, contents[page]};
+    contents[page] += write;
+    if (write)
+        written[page / 64] |= 1ULL << page % 64;
+}
+
+// The same pages each time.
+static uint32_t draw(struct task *tasks)
+{
+    for (uint32_t i = 0; i < FRAME_BUFFER; i++)
+        add_task(&tasks[i], i, 1);
+    return FRAME_BUFFER;
+}
+
+// Pages from all over, half of them only read.
+static uint32_t migrate(struct task *tasks)
 {
     static uint64_t random = 88172645463325252;
-    static uint32_t round;
-    uint32_t count = round & 1 ? FRAME_BUFFER : BATCH;
+
+    for (uint32_t i = 0; i < BATCH; i++) {
+        uint32_t page = (uint32_t)(next_random(&random) >> 16) % POOL_PAGES;
+
+        add_task(&tasks[i], page, next_random(&random) >> 20 & 1);
+    }
+    return BATCH;
+}
+
+static uint32_t touch_each(uint32_t batch, struct task *tasks)
+{
+    for (uint32_t i = 0; i < BATCH; i++)
+        add_task(&tasks[i], batch * BATCH + i, 1);
+    return BATCH;
+}
+
+// First the guest writes to each page: KVM counts a page as written that it maps for a read, if the
+// host could write to it.
+static uint32_t log_dirty(uint32_t vcpu, struct task *tasks)
+{
+    static uint32_t batch;
+    uint32_t round = batch - POOL_PAGES / BATCH;
 
     (void)vcpu;
-    if (!round)
-        set_pool(KVM_MEM_LOG_DIRTY_PAGES);
-    else
+    if (batch < POOL_PAGES / BATCH)
+        return touch_each(batch++, tasks);
+    if (round) {
         check_log();
-    if (round++ == DIRTY_ROUNDS)
-        return 0;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t page = round & 1 ? (uint32_t)(next_random(&random) >> 16) % POOL_PAGES : i;
-        uint32_t write = round & 1 ? next_random(&random) >> 20 & 1 : 1;
-
-        tasks[i] = (struct task){page, write, contents[page]};
-        contents[page] += write;
-        if (write)
-            written[page / 64] |= 1ULL << page % 64;
+    } else {
+        set_pool(KVM_MEM_LOG_DIRTY_PAGES);
+        memset(written, 0, sizeof(written));
     }
-    return count;
+    if (round == DIRTY_ROUNDS)
+        return 0;
+    batch++;
+    return round & 1 ? draw(tasks) : migrate(tasks);
+}
+
+// In pages of 4 KiB, of which the kernel makes no larger ones meanwhile.
+static void make_small_pool(void)
+{
+    make_pool();
+    madvise(pool, POOL_PAGES * 4096UL, MADV_NOHUGEPAGE); // a kernel may be without
 }
 
 // ---- the modes
@@ -308,6 +346,6 @@ const struct mode dirty_mode = {
     BOOT16,
     .entry = guest_dirty,
     .output = "L2: done\n",
-    .prepare = make_pool,
+    .prepare = make_small_pool,
     .next_batch = log_dirty,
 };

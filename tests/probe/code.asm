@@ -864,6 +864,30 @@ GUEST_CODE 64, "sti, read spare"
     mov eax, [0x20010]
     vmcall
 END
+GUEST_CODE 64, "race"
+    xor ebx, ebx
+    xor esi, esi
+    xor edi, edi
+    mov ecx, 64
+.again:
+    mov eax, [0x20010]
+    cmp eax, 0x11111111
+    je .plain
+    cmp eax, 0xffffffff
+    je .ones
+    inc ebx
+    jmp .next
+.plain:
+    inc esi
+    jmp .next
+.ones:
+    inc edi
+.next:
+    mov [0x20020], ecx
+    dec ecx
+    jnz .again
+    vmcall
+END
 GUEST_CODE 64, "mov ss, read spare"
     mov eax, ss
     mov ss, eax

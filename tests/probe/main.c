@@ -9,6 +9,7 @@
 
 u64 hidden_base[HIDDEN_MAX], hidden_size[HIDDEN_MAX];
 u32 hidden_count;
+u64 free_base, free_size;
 
 static u8 memory_map[64 * 1024] __attribute__((aligned(8)));
 
@@ -72,6 +73,16 @@ static void note_hidden(const EFI_MEMORY_DESCRIPTOR *region)
     hidden_size[hidden_count++] = size;
 }
 
+static void note_free(const EFI_MEMORY_DESCRIPTOR *region)
+{
+    u64 size = region->NumberOfPages * PAGE_SIZE;
+
+    if (region->Type == EfiConventionalMemory && size > free_size) {
+        free_base = region->PhysicalStart;
+        free_size = size;
+    }
+}
+
 /* The end of what has to be mapped: RAM, and the devices below 4 GiB. */
 static u64 read_map(UINTN size, UINTN descriptor_size)
 {
@@ -82,6 +93,7 @@ static u64 read_map(UINTN size, UINTN descriptor_size)
         u64 end = region->PhysicalStart + region->NumberOfPages * PAGE_SIZE;
 
         note_hidden(region);
+        note_free(region);
         if (region->Type == EfiConventionalMemory && end > top)
             top = end;
     }
@@ -92,6 +104,8 @@ static void run_rows(void)
 {
     if (config.attack) {
         rows_attack();
+        if (config.cpus > 1)
+            rows_race();
         return;
     }
     if (config.abort) {

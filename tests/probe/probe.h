@@ -570,6 +570,7 @@ void rows_wait(void);
 void rows_uinv(void);
 void rows_machine(void);
 void rows_attack(void);
+void rows_race(void);
 void rows_smp(void);
 void rows_time(void);
 void rows_untouched(void);
@@ -581,5 +582,8 @@ void rows_fuzz(void);
 #define HIDDEN_MAX 8
 extern u64 hidden_base[HIDDEN_MAX], hidden_size[HIDDEN_MAX];
 extern u32 hidden_count;
+
+/* The largest region of RAM that nobody uses. */
+extern u64 free_base, free_size;
 
 #endif
