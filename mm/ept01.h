@@ -84,8 +84,8 @@ bool ept01_is_writable(const struct ept01 *ept, u64 gpa);
  */
 bool ept01_split(struct ept01 *ept, u64 gpa, u64 table);
 
-/* Allows or forbids writes to the 4-KiB page at gpa: the first takes effect at once, the second with
-   an INVEPT on each core. False if gpa is not mapped by such a page. */
+/* Allows or forbids writes to the 4-KiB page at gpa: the first takes effect at once, the second
+   with an INVEPT on each core. False if gpa is not mapped by such a page. */
 bool ept01_set_writable(struct ept01 *ept, u64 gpa, bool writable);
 
 #endif

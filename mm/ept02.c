@@ -98,15 +98,14 @@ static bool mirrors(const struct ept02 *ept, u64 entry, u64 entry12, const struc
 
 /* ---- entries; the table's lock is held ---- */
 
-/* Writes an entry that is or was a page's, or nothing. */
-static void set_page(struct ept02 *ept, struct shadow_page *page, u64 *entry, u64 value)
+/* The entry is a page's, or nothing. */
+static void drop_page(struct ept02 *ept, struct shadow_page *page, u64 *entry)
 {
     u64 old = load(entry);
 
-    exposure_add(&ept->exposure, value, page->level);
-    store(entry, value);
+    store(entry, 0);
     exposure_remove(&ept->exposure, old, page->level);
-    page->present = (u16)(page->present + !old - !value);
+    page->present = (u16)(page->present - !!old);
 }
 
 /* ---- links; the lock is held ---- */
@@ -136,7 +135,7 @@ static void drop_entry(struct ept02 *ept, struct shadow_page *page, u64 *entry)
     u64 old = load(entry);
 
     if (!is_link(old, page->level)) {
-        set_page(ept, page, entry, 0);
+        drop_page(ept, page, entry);
         return;
     }
     store(entry, 0);
@@ -167,7 +166,7 @@ static void set_link(struct ept02 *ept, u32 parent, u32 slot, u32 child, u64 rig
     old = load(entry);
     below->links++;
     if (!is_link(old, page->level)) {
-        set_page(ept, page, entry, 0);
+        drop_page(ept, page, entry);
         page->present++;
         page->tables++;
     }
@@ -384,14 +383,17 @@ static bool hits_protected(const struct ept02 *ept, u64 entry, u32 level)
 /* The table is locked. False: it has not been added, see hits_protected(). */
 static bool add_page(struct ept02 *ept, struct shadow_page *page, u64 *entry, u64 value)
 {
-    bool added;
+    u64 old = load(entry);
 
     exposure_add(&ept->exposure, value, page->level);
-    added = !hits_protected(ept, value, page->level);
-    if (added)
-        set_page(ept, page, entry, value);
-    exposure_remove(&ept->exposure, value, page->level);
-    return added;
+    if (hits_protected(ept, value, page->level)) {
+        exposure_remove(&ept->exposure, value, page->level);
+        return false;
+    }
+    store(entry, value);
+    exposure_remove(&ept->exposure, old, page->level);
+    page->present = (u16)(page->present + !old);
+    return true;
 }
 
 static void unprotect_all(struct ept02 *ept, u64 entry, u32 level)
@@ -587,7 +589,7 @@ void ept02_each_pointer(struct ept02 *ept, u64 eptp, void (*flush)(u64 pointer))
 /* ---- reading again ---- */
 
 /* False if EPT01 does not map the page, there is no memory for the tables that it takes, or L2 can
-   write to it; then all stays, as other pages may rely on it. */
+   write to it; then all stays, as other pages may rely on it. EPT01's lock is held. */
 static bool forbid_writes(struct ept02 *ept, u64 gpa)
 {
     u64 entry = 0;
@@ -609,6 +611,16 @@ static bool forbid_writes(struct ept02 *ept, u64 gpa)
         return true;
     ept01_set_writable(ept->ept01, gpa, entry & EPT_WRITE);
     return false;
+}
+
+bool ept02_forbid_writes(struct ept02 *ept, u64 gpa)
+{
+    bool done;
+
+    spin_lock(ept->ept01_lock);
+    done = forbid_writes(ept, gpa);
+    spin_unlock(ept->ept01_lock);
+    return done;
 }
 
 /* Drops what L1 has changed; true if there was any. */
@@ -639,14 +651,9 @@ static void be_patient(struct shadow_page *page)
 /* Protects a table that has not changed for a while. */
 static void protect(struct ept02 *ept, struct shadow_page *page, u64 *table)
 {
-    bool done;
-
     if (++page->quiet < 1u << page->patience)
         return;
-    spin_lock(ept->ept01_lock);
-    done = forbid_writes(ept, page->source);
-    spin_unlock(ept->ept01_lock);
-    if (!done) {
+    if (!ept02_forbid_writes(ept, page->source)) {
         be_patient(page);
         return;
     }
@@ -727,6 +734,7 @@ bool ept02_source_written(struct ept02 *ept, u64 pa)
     for (u32 i = shadow_first(&ept->shadow, source); i; i = shadow_next(&ept->shadow, i, source))
         if (!(page_of(ept, i)->role & SHADOW_DIRECT))
             unprotect(ept, i);
+    watch_written(ept->watches, source);
     spin_lock(ept->ept01_lock);
     ept01_set_writable(ept->ept01, source, true);
     spin_unlock(ept->ept01_lock);

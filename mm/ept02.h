@@ -5,8 +5,9 @@
  * of EPT02 is EPT12's, or 0 if it has not been used, is not valid, or leads to hidden memory.
  *
  * L1 changes its tables in memory and says so by INVEPT, as to a processor that caches them. The
- * next VM entry's ept02_sync() then reads those tables again that may have changed: a table that has stayed the
- * same for a while is write-protected in EPT01, and is read again only after L1 has written to it.
+ * next VM entry's ept02_sync() then reads those tables again that may have changed: a table that
+ * has stayed the same for a while is write-protected in EPT01, and is read again only after L1 has
+ * written to it.
  */
 #ifndef PLASTRON_MM_EPT02_H
 #define PLASTRON_MM_EPT02_H
@@ -16,6 +17,7 @@
 #include "exposure.h"
 #include "shadow.h"
 #include "types.h"
+#include "watch.h"
 #include "../hv/spinlock.h"
 
 struct ept02 {
@@ -29,6 +31,7 @@ struct ept02 {
     u32 hand;  /* of the clock that looks for pages to reuse */
     u32 given; /* pages that are EPT01's tables now */
     u64 syncs_asked, syncs_done;
+    struct watch *watches; /* list */
     /* Counters. */
     u64 tables, reads, changes, protections, reclaimed;
 };
@@ -48,8 +51,8 @@ void ept02_init(struct ept02 *ept, u64 start, u64 end, u64 ram_top, const struct
 /*
  * The root that stands for EPTP12 (with EPT12_MODE_BASED if it is read so), made if there is none.
  * It is put into *user, which is that core's, and stays as long as it stands there. With no page
- * left *user gets one without entries, at which L2 exits at once. A core that uses an EPTP12 for the
- * first time has nothing cached of it: ept02_sync() is due, and in this.
+ * left *user gets one without entries, at which L2 exits at once. A core that uses an EPTP12 for
+ * the first time has nothing cached of it: ept02_sync() is due, and in this.
  */
 void ept02_use_root(struct ept02 *ept, u64 eptp12, u32 core, u32 *user);
 
@@ -77,8 +80,12 @@ void ept02_sync(struct ept02 *ept);
 /* L1's memory at pa is about to be written: false if it was not protected. */
 bool ept02_source_written(struct ept02 *ept, u64 pa);
 
+/* Write-protects a page of L1's in EPT01, for all cores that pass the next epoch; false if that is
+   not possible now. The lock is held. */
+bool ept02_forbid_writes(struct ept02 *ept, u64 gpa);
+
 /* The processor writes to the page of L1's at pa, by physical address, as long as this stands in
-   *page; 0: to none. */
+ *page; 0: to none. */
 void ept02_set_written(struct ept02 *ept, u64 *page, u64 pa);
 
 /* Calls flush() with the hardware's EPTP for each root that stands for an EPTP of L1's. */

@@ -29,11 +29,9 @@ static u64 reserved_bits(u32 level, bool page, const struct ept12_caps *caps)
     return beyond | (EPT_ADDR & (BIT64(level_shift(level)) - 1));
 }
 
-/* SDM vol. 3, "EPT Misconfigurations". */
-static bool misconfigured(u64 entry, u32 level, const struct ept12_caps *caps)
+/* SDM vol. 3, "EPT Misconfigurations". `page`: see maps_page(). */
+static bool misconfigured(u64 entry, u32 level, bool page, const struct ept12_caps *caps)
 {
-    bool page = maps_page(entry, level, caps);
-
     if ((entry & (EPT_READ | EPT_WRITE)) == EPT_WRITE)
         return true;
     if (!(entry & EPT_READ) && !caps->execute_only)
@@ -45,7 +43,7 @@ static bool misconfigured(u64 entry, u32 level, const struct ept12_caps *caps)
 
 bool ept12_is_page(u64 entry, u32 level, const struct ept12_caps *caps)
 {
-    return maps_page(entry, level, caps) && !misconfigured(entry, level, caps);
+    return maps_page(entry, level, caps) && !misconfigured(entry, level, true, caps);
 }
 
 static u64 entry_address(u64 table, u64 ngpa, u32 level)
@@ -70,9 +68,11 @@ enum ept12_result ept12_walk(u64 eptp12, u64 ngpa, const struct ept12_caps *caps
     u64 rights = EPT_RWX | (eptp12 & EPT12_MODE_BASED ? EPT_EXEC_USER : 0);
     u64 present = rights;
     u64 entry;
+    bool page;
 
-    *out = (struct ept12_translation){0};
     out->level = ept12_levels(eptp12);
+    out->rights = 0;
+    out->convertible = false;
     if (out->level > EPT12_LEVELS_MAX || ngpa >> level_shift(out->level + 1))
         return EPT12_VIOLATION; /* more address than the tables cover */
     for (;; out->level--) {
@@ -84,10 +84,11 @@ enum ept12_result ept12_walk(u64 eptp12, u64 ngpa, const struct ept12_caps *caps
         out->convertible = !(entry & EPT_SUPPRESS_VE);
         if (!(entry & present))
             return EPT12_VIOLATION;
-        if (misconfigured(entry, out->level, caps))
+        page = maps_page(entry, out->level, caps);
+        if (misconfigured(entry, out->level, page, caps))
             return EPT12_MISCONFIGURED;
         rights &= entry;
-        if (maps_page(entry, out->level, caps))
+        if (page)
             break;
         table = entry & EPT_ADDR;
     }

@@ -42,7 +42,7 @@ struct shadow_page {
     u8 quiet;       /* reads without a change so far */
     u64 protected_at;
     u64 users[MAX_CPUS / 64]; /* cores that have used it as a root: a bit each */
-    struct spinlock lock; /* of the table's entries */
+    struct spinlock lock;     /* of the table's entries */
 };
 
 struct shadow {

@@ -26,6 +26,13 @@ enum vm_instruction_error check_controls(const struct vmcs12 *vmcs12, const stru
 enum vm_instruction_error check_host_state(const struct vmcs12 *vmcs12, const struct vmx_caps *caps,
                                            bool l1_long_mode);
 
+/* The part of each that depends on what L1 writes all the time (shadow_vmcs_writes()) and on
+   memory: what is left if the rest has not changed since it was valid. */
+enum vm_instruction_error check_frequent_controls(const struct vmcs12 *vmcs12,
+                                                  const struct vmx_caps *caps);
+enum vm_instruction_error check_frequent_host_state(const struct vmcs12 *vmcs12,
+                                                    const struct vmx_caps *caps, bool l1_long_mode);
+
 /*
  * True if the guest state is valid, with the PDPTEs to use in pdpte if guest_uses_pae (from the
  * vmcs12 with EPT, else from memory at its CR3). False: *qualification is that of exit reason 33.

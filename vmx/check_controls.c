@@ -268,6 +268,17 @@ static bool entry_controls_valid(const struct vmcs12 *vmcs12, const struct vmx_c
            msr_area_valid(caps, vmcs12->vm_entry_msr_load_count, vmcs12->vm_entry_msr_load_addr);
 }
 
+static enum vm_instruction_error result(bool valid)
+{
+    return valid ? VMXERR_NONE : VMXERR_ENTRY_INVALID_CONTROL_FIELD;
+}
+
+enum vm_instruction_error check_frequent_controls(const struct vmcs12 *vmcs12,
+                                                  const struct vmx_caps *caps)
+{
+    return result(event_valid(vmcs12, caps) && tpr_shadow_valid(vmcs12, caps));
+}
+
 enum vm_instruction_error check_controls(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
 {
     bool valid = execution_words_valid(vmcs12, caps) && bitmaps_valid(vmcs12, caps) &&
@@ -275,8 +286,7 @@ enum vm_instruction_error check_controls(const struct vmcs12 *vmcs12, const stru
                  nmi_controls_valid(vmcs12) && translation_controls_valid(vmcs12, caps) &&
                  pml_valid(vmcs12, caps) && virtualization_exceptions_valid(vmcs12, caps) &&
                  vm_functions_valid(vmcs12, caps) && tsc_scaling_valid(vmcs12) &&
-                 exit_controls_valid(vmcs12, caps) && entry_controls_valid(vmcs12, caps) &&
-                 event_valid(vmcs12, caps) && tpr_shadow_valid(vmcs12, caps);
+                 exit_controls_valid(vmcs12, caps) && entry_controls_valid(vmcs12, caps);
 
-    return valid ? VMXERR_NONE : VMXERR_ENTRY_INVALID_CONTROL_FIELD;
+    return valid ? check_frequent_controls(vmcs12, caps) : result(false);
 }

@@ -71,20 +71,16 @@ static bool host_segments_valid(const struct vmcs12 *vmcs12, const struct vmx_ca
         return false;
     if (vmcs12->host_ss_selector == 0 && !(vmcs12->vm_exit_controls & VM_EXIT_HOST_ADDR_SPACE_SIZE))
         return false;
-    return !(not_canonical(vmcs12->host_fs_base, bits) | not_canonical(vmcs12->host_gs_base, bits) |
-             not_canonical(vmcs12->host_gdtr_base, bits) |
+    return !(not_canonical(vmcs12->host_gdtr_base, bits) |
              not_canonical(vmcs12->host_idtr_base, bits) |
              not_canonical(vmcs12->host_tr_base, bits));
 }
 
 /* SDM vol. 3, "Checks Related to Address-Space Size". */
-static bool host_address_space_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *caps,
-                                     bool l1_long_mode)
+static bool host_address_space_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
 {
     bool host_64bit = vmcs12->vm_exit_controls & VM_EXIT_HOST_ADDR_SPACE_SIZE;
 
-    if (host_64bit != l1_long_mode)
-        return false;
     if (host_64bit)
         return (vmcs12->host_cr4 & CR4_PAE) &&
                !not_canonical(vmcs12->host_rip, linear_bits(vmcs12, caps));
@@ -92,12 +88,27 @@ static bool host_address_space_valid(const struct vmcs12 *vmcs12, const struct v
            !(vmcs12->host_rip >> 32);
 }
 
+static enum vm_instruction_error result(bool valid)
+{
+    return valid ? VMXERR_NONE : VMXERR_ENTRY_INVALID_HOST_STATE_FIELD;
+}
+
+enum vm_instruction_error check_frequent_host_state(const struct vmcs12 *vmcs12,
+                                                    const struct vmx_caps *caps, bool l1_long_mode)
+{
+    u32 bits = linear_bits(vmcs12, caps);
+    bool host_64bit = vmcs12->vm_exit_controls & VM_EXIT_HOST_ADDR_SPACE_SIZE;
+
+    return result(host_64bit == l1_long_mode && !(not_canonical(vmcs12->host_fs_base, bits) |
+                                                  not_canonical(vmcs12->host_gs_base, bits)));
+}
+
 enum vm_instruction_error check_host_state(const struct vmcs12 *vmcs12, const struct vmx_caps *caps,
                                            bool l1_long_mode)
 {
     bool valid = host_registers_valid(vmcs12, caps) && host_msrs_valid(vmcs12, caps) &&
                  host_cet_valid(vmcs12, caps) && host_segments_valid(vmcs12, caps) &&
-                 host_address_space_valid(vmcs12, caps, l1_long_mode);
+                 host_address_space_valid(vmcs12, caps);
 
-    return valid ? VMXERR_NONE : VMXERR_ENTRY_INVALID_HOST_STATE_FIELD;
+    return valid ? check_frequent_host_state(vmcs12, caps, l1_long_mode) : result(false);
 }

@@ -16,10 +16,38 @@
 #include "../hv/vmcs01.h"
 #include "../mm/ept02.h"
 
-/* SDM vol. 3, "Basic VM-Entry Checks", then those on controls and host state. */
-static enum vm_instruction_error check_entry(const struct vmcs12 *vmcs12, bool launch)
+/* Primary controls that L1 may set and clear as it likes: no check looks at them. */
+static u32 free_controls(void)
 {
+    u64 allowed = l0.caps.true_proc;
+
+    return CPU_BASED_VIRTUAL_INTR_PENDING & (u32)(allowed >> 32) & ~(u32)allowed;
+}
+
+/* What was valid and has not been written since is not looked at again. */
+static enum vm_instruction_error check_controls_and_host(struct vmcs02 *slot)
+{
+    const struct vmcs12 *vmcs12 = slot->vmcs12;
+    u32 proc = vmcs12->cpu_based_vm_exec_control;
+    bool long_mode = vmread(GUEST_IA32_EFER) & EFER_LMA;
     enum vm_instruction_error error;
+
+    if (slot->checked && !((proc ^ slot->checked_proc) & ~free_controls())) {
+        error = check_frequent_controls(vmcs12, &l0.caps);
+        return error ? error : check_frequent_host_state(vmcs12, &l0.caps, long_mode);
+    }
+    error = check_controls(vmcs12, &l0.caps);
+    if (!error)
+        error = check_host_state(vmcs12, &l0.caps, long_mode);
+    slot->checked = !error;
+    slot->checked_proc = proc;
+    return error;
+}
+
+/* SDM vol. 3, "Basic VM-Entry Checks", then those on controls and host state. */
+static enum vm_instruction_error check_entry(struct vmcs02 *slot, bool launch)
+{
+    const struct vmcs12 *vmcs12 = slot->vmcs12;
 
     if (vmread(GUEST_INTERRUPTIBILITY_INFO) & INTERRUPTIBILITY_MOV_SS)
         return VMXERR_ENTRY_EVENTS_BLOCKED_BY_MOV_SS;
@@ -27,10 +55,7 @@ static enum vm_instruction_error check_entry(const struct vmcs12 *vmcs12, bool l
         return VMXERR_VMLAUNCH_NONCLEAR_VMCS;
     if (!launch && !vmcs12->launch_state)
         return VMXERR_VMRESUME_NONLAUNCHED_VMCS;
-    error = check_controls(vmcs12, &l0.caps);
-    if (error)
-        return error;
-    return check_host_state(vmcs12, &l0.caps, vmread(GUEST_IA32_EFER) & EFER_LMA);
+    return check_controls_and_host(slot);
 }
 
 /*
@@ -98,7 +123,7 @@ void l2_enter(struct cpu *cpu, bool launch)
     u64 failure;
 
     shadow_vmcs_store(cpu, slot);
-    error = check_entry(slot->vmcs12, launch);
+    error = check_entry(slot, launch);
     if (error) {
         vm_fail(cpu, error);
         return;

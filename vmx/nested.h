@@ -7,6 +7,7 @@
 #include "types.h"
 #include "vmcs12.h"
 #include "../mm/overlay.h"
+#include "../mm/watch.h"
 
 #define VMCS02_SLOTS 4
 #define NO_ADDRESS   (~0ull)
@@ -19,12 +20,17 @@
 struct vmcs02 {
     u64 vmcs12_pa; /* where L1 has it; NO_ADDRESS: the slot is free */
     struct vmcs12 *vmcs12;
-    u64 pa;              /* of the hardware vmcs02 */
-    u64 shadow_pa;       /* of the hardware shadow VMCS that L1 (or L2) reads without exits */
-    u64 msr_bitmap_pa;   /* merged from L0's and L1's */
+    u64 pa;            /* of the hardware vmcs02 */
+    u64 shadow_pa;     /* of the hardware shadow VMCS that L1 (or L2) reads without exits */
+    u64 msr_bitmap_pa; /* merged from L0's and L1's, or full of ones */
+    struct watch msr_bitmap_watch;
+    bool msr_bitmap_full;
     bool launched;       /* the hardware's launch state of vmcs02 */
     bool prepared;       /* the fields that never change stand in vmcs02 */
     bool controls_dirty; /* L1 wrote a control field that is not copied at each entry */
+    bool checked;        /* controls and host state are valid, but for what L1 writes often */
+    u32 checked_proc;    /* with these primary controls */
+    u32 basic_controls;  /* of these, what vmcs02 was made with */
     bool guest_dirty;    /* L1 wrote a guest field that is not copied at each entry */
     bool guest_stale;    /* vmcs02 has newer guest fields that are not copied at each exit */
     u64 last_used;       /* counts VMPTRLDs: the lowest is evicted */
@@ -38,9 +44,9 @@ struct nested {
     struct vmcs02 slots[VMCS02_SLOTS];
     u64 use_count;
     u64 missing_key, missing, missing_access; /* what L1 was told by an EPT violation; 0: none */
-    bool invept;  /* executed since L2 ran last */
-    u64 root_key; /* vmcs02_ept_key() of the root; 0: none */
-    u32 root;     /* of EPT02, which is not reused while it stands here; other cores read it */
+    bool invept;                              /* executed since L2 ran last */
+    u64 root_key;                             /* vmcs02_ept_key() of the root; 0: none */
+    u32 root; /* of EPT02, which is not reused while it stands here; other cores read it */
     u64 overlay_key, overlay_epoch; /* of an L2 without EPT: what its overlay was built for */
     u64 overlay_pointer;
     struct overlay overlay;

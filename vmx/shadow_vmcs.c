@@ -7,71 +7,92 @@
 #include "../hv/panic.h"
 #include "../hv/vmcs.h"
 
-/* What KVM and Xen read and write in every exit. */
-static const u16 written[] = {
-    GUEST_RIP,
-    GUEST_RSP,
-    GUEST_RFLAGS,
-    GUEST_CR0,
-    GUEST_CR3,
-    GUEST_CR4,
-    GUEST_INTERRUPTIBILITY_INFO,
-    GUEST_ACTIVITY_STATE,
-    GUEST_PENDING_DBG_EXCEPTIONS,
-    CPU_BASED_VM_EXEC_CONTROL,
-    EXCEPTION_BITMAP,
-    VM_ENTRY_INTR_INFO_FIELD,
-    VM_ENTRY_EXCEPTION_ERROR_CODE,
-    VM_ENTRY_INSTRUCTION_LEN,
-    TPR_THRESHOLD,
-    VMX_PREEMPTION_TIMER_VALUE,
-    CR0_READ_SHADOW,
-    CR4_READ_SHADOW,
-    HOST_FS_BASE,
-    HOST_GS_BASE,
-};
+/* What KVM and Xen read and write in every exit, and exists on every processor with shadowing. */
+#define WRITTEN(X)                                                                                 \
+    X(GUEST_RIP, guest_rip)                                                                        \
+    X(GUEST_RSP, guest_rsp)                                                                        \
+    X(GUEST_RFLAGS, guest_rflags)                                                                  \
+    X(GUEST_CR0, guest_cr0)                                                                        \
+    X(GUEST_CR3, guest_cr3)                                                                        \
+    X(GUEST_CR4, guest_cr4)                                                                        \
+    X(GUEST_INTERRUPTIBILITY_INFO, guest_interruptibility_info)                                    \
+    X(GUEST_ACTIVITY_STATE, guest_activity_state)                                                  \
+    X(GUEST_PENDING_DBG_EXCEPTIONS, guest_pending_dbg_exceptions)                                  \
+    X(CPU_BASED_VM_EXEC_CONTROL, cpu_based_vm_exec_control)                                        \
+    X(EXCEPTION_BITMAP, exception_bitmap)                                                          \
+    X(VM_ENTRY_INTR_INFO_FIELD, vm_entry_intr_info_field)                                          \
+    X(VM_ENTRY_EXCEPTION_ERROR_CODE, vm_entry_exception_error_code)                                \
+    X(VM_ENTRY_INSTRUCTION_LEN, vm_entry_instruction_len)                                          \
+    X(CR0_READ_SHADOW, cr0_read_shadow)                                                            \
+    X(CR4_READ_SHADOW, cr4_read_shadow)                                                            \
+    X(HOST_FS_BASE, host_fs_base)                                                                  \
+    X(HOST_GS_BASE, host_gs_base)
 
-static const u16 only_read[] = {
-    VM_EXIT_REASON,          EXIT_QUALIFICATION,       VM_EXIT_INTR_INFO,
-    VM_EXIT_INTR_ERROR_CODE, IDT_VECTORING_INFO_FIELD, IDT_VECTORING_ERROR_CODE,
-    VM_EXIT_INSTRUCTION_LEN, VMX_INSTRUCTION_INFO,     GUEST_LINEAR_ADDRESS,
-    GUEST_PHYSICAL_ADDRESS,  GUEST_CS_AR_BYTES,        GUEST_SS_AR_BYTES,
-    GUEST_PML_INDEX,
-};
+#define ONLY_READ(X)                                                                               \
+    X(VM_EXIT_REASON, vm_exit_reason)                                                              \
+    X(EXIT_QUALIFICATION, exit_qualification)                                                      \
+    X(VM_EXIT_INTR_INFO, vm_exit_intr_info)                                                        \
+    X(VM_EXIT_INTR_ERROR_CODE, vm_exit_intr_error_code)                                            \
+    X(IDT_VECTORING_INFO_FIELD, idt_vectoring_info_field)                                          \
+    X(IDT_VECTORING_ERROR_CODE, idt_vectoring_error_code)                                          \
+    X(VM_EXIT_INSTRUCTION_LEN, vm_exit_instruction_len)                                            \
+    X(VMX_INSTRUCTION_INFO, vmx_instruction_info)                                                  \
+    X(GUEST_LINEAR_ADDRESS, guest_linear_address)                                                  \
+    X(GUEST_PHYSICAL_ADDRESS, guest_physical_address)                                              \
+    X(GUEST_CS_AR_BYTES, guest_cs_ar_bytes)                                                        \
+    X(GUEST_SS_AR_BYTES, guest_ss_ar_bytes)
 
-/* Those of them that exist: first the ones that are written. */
-static struct shadow_field {
-    u16 encoding;
-    const struct field_info *info;
-} shadowed[ARRAY_SIZE(written) + ARRAY_SIZE(only_read)];
-static u32 written_count, shadowed_count;
+/* Which of the others exist: TPR_THRESHOLD, VMX_PREEMPTION_TIMER_VALUE, and GUEST_PML_INDEX, which
+   is only read. */
+static bool has_tpr_threshold, has_timer, has_pml_index;
 
 static void clear_bit(u8 *bitmap, u32 bit) { bitmap[bit / 8] &= (u8)~BIT(bit % 8); }
 
-static void add_fields(const u16 *fields, u32 count, u8 *bitmap)
+static bool add_if_offered(u32 field, u8 *vmread_bitmap, u8 *vmwrite_bitmap)
 {
-    for (u32 i = 0; i < count; i++)
-        if (field_exists(&l0.caps, fields[i])) {
-            clear_bit(bitmap, fields[i]);
-            shadowed[shadowed_count++] = (struct shadow_field){fields[i], field_lookup(fields[i])};
-        }
+    if (!field_exists(&l0.caps, field))
+        return false;
+    clear_bit(vmread_bitmap, field);
+    if (vmwrite_bitmap)
+        clear_bit(vmwrite_bitmap, field);
+    return true;
 }
 
 void shadow_vmcs_init(u8 *vmread_bitmap, u8 *vmwrite_bitmap)
 {
-    add_fields(written, ARRAY_SIZE(written), vmwrite_bitmap);
-    written_count = shadowed_count;
-    add_fields(only_read, ARRAY_SIZE(only_read), vmread_bitmap);
-    for (u32 i = 0; i < written_count; i++)
-        clear_bit(vmread_bitmap, shadowed[i].encoding);
+#define X(field, member) clear_bit(vmread_bitmap, field);
+    WRITTEN(X)
+    ONLY_READ(X)
+#undef X
+#define X(field, member) clear_bit(vmwrite_bitmap, field);
+    WRITTEN(X)
+#undef X
+    has_tpr_threshold = add_if_offered(TPR_THRESHOLD, vmread_bitmap, vmwrite_bitmap);
+    has_timer = add_if_offered(VMX_PREEMPTION_TIMER_VALUE, vmread_bitmap, vmwrite_bitmap);
+    has_pml_index = add_if_offered(GUEST_PML_INDEX, vmread_bitmap, NULL);
+}
+
+bool shadow_vmcs_writes(u32 encoding)
+{
+    switch (encoding & ~1u) {
+#define X(field, member) case field:
+        WRITTEN(X)
+#undef X
+    case TPR_THRESHOLD:
+    case VMX_PREEMPTION_TIMER_VALUE: return true;
+    default: return false;
+    }
 }
 
 bool shadow_vmcs_has(u32 encoding)
 {
-    for (u32 i = 0; i < shadowed_count; i++)
-        if (shadowed[i].encoding == (encoding & ~1u))
-            return true;
-    return false;
+    switch (encoding & ~1u) {
+#define X(field, member) case field:
+        ONLY_READ(X)
+#undef X
+    case GUEST_PML_INDEX: return true;
+    default: return shadow_vmcs_writes(encoding);
+    }
 }
 
 /* VMREAD and VMWRITE by L1 see the region's data, which a VMCLEAR brings there. */
@@ -84,26 +105,37 @@ static void leave_shadow(const struct cpu *cpu, const struct vmcs02 *slot)
 
 void shadow_vmcs_load(struct cpu *cpu, const struct vmcs02 *slot)
 {
+    const struct vmcs12 *vmcs12 = slot->vmcs12;
+
     if (!l0.has_shadowing)
         return;
     vmcs_switch(slot->shadow_pa);
-    for (u32 i = 0; i < shadowed_count; i++)
-        vmwrite(shadowed[i].encoding, vmcs12_get(slot->vmcs12, shadowed[i].info, false));
+#define X(field, member) vmwrite(field, vmcs12->member);
+    WRITTEN(X)
+    ONLY_READ(X)
+#undef X
+    if (has_tpr_threshold)
+        vmwrite(TPR_THRESHOLD, vmcs12->tpr_threshold);
+    if (has_timer)
+        vmwrite(VMX_PREEMPTION_TIMER_VALUE, vmcs12->vmx_preemption_timer_value);
+    if (has_pml_index)
+        vmwrite(GUEST_PML_INDEX, vmcs12->guest_pml_index);
     leave_shadow(cpu, slot);
 }
 
-void shadow_vmcs_store(struct cpu *cpu, struct vmcs02 *slot)
+void shadow_vmcs_store(struct cpu *cpu, const struct vmcs02 *slot)
 {
-    u32 control = slot->vmcs12->cpu_based_vm_exec_control;
+    struct vmcs12 *vmcs12 = slot->vmcs12;
 
     if (!l0.has_shadowing)
         return;
     vmcs_switch(slot->shadow_pa);
-    for (u32 i = 0; i < written_count; i++)
-        vmcs12_set(slot->vmcs12, shadowed[i].info, false, vmread(shadowed[i].encoding));
+#define X(field, member) vmcs12->member = (__typeof__(vmcs12->member))vmread(field);
+    WRITTEN(X)
+#undef X
+    if (has_tpr_threshold)
+        vmcs12->tpr_threshold = vmread32(TPR_THRESHOLD);
+    if (has_timer)
+        vmcs12->vmx_preemption_timer_value = vmread32(VMX_PREEMPTION_TIMER_VALUE);
     leave_shadow(cpu, slot);
-    /* Addresses and other controls in vmcs02 depend on these. */
-    if ((control ^ slot->vmcs12->cpu_based_vm_exec_control) &
-        (CPU_BASED_USE_IO_BITMAPS | CPU_BASED_TPR_SHADOW | CPU_BASED_ACTIVATE_SECONDARY_CONTROLS))
-        slot->controls_dirty = true;
 }

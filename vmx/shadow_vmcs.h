@@ -13,9 +13,10 @@ void shadow_vmcs_init(u8 *vmread_bitmap, u8 *vmwrite_bitmap);
 
 /* vmcs12 to shadow VMCS, and what L1 may have written back again. */
 void shadow_vmcs_load(struct cpu *cpu, const struct vmcs02 *slot);
-void shadow_vmcs_store(struct cpu *cpu, struct vmcs02 *slot);
+void shadow_vmcs_store(struct cpu *cpu, const struct vmcs02 *slot);
 
-/* Whether L1 reads the field without an exit. */
+/* Whether L1 reads the field without an exit, on a processor with VMCS shadowing; and writes it. */
 bool shadow_vmcs_has(u32 encoding);
+bool shadow_vmcs_writes(u32 encoding);
 
 #endif

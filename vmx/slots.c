@@ -86,6 +86,7 @@ void slots_make_current(struct cpu *cpu, u64 vmcs12_pa)
         slot->controls_dirty = true;
         slot->guest_dirty = true;
         slot->guest_stale = false;
+        slot->checked = false;
     }
     slot->last_used = ++nested->use_count;
     if (nested->current == slot)
@@ -126,7 +127,7 @@ void slots_flush_all(struct cpu *cpu)
 
 void slots_refresh_field(struct cpu *cpu, struct vmcs02 *slot, u32 encoding)
 {
-    if (VMCS_FIELD_TYPE(encoding) == VMCS_TYPE_GUEST)
+    if (VMCS_FIELD_TYPE(encoding) == VMCS_TYPE_GUEST && !shadow_vmcs_writes(encoding))
         slots_refresh_guest(cpu, slot);
     if (shadow_vmcs_has(encoding))
         shadow_vmcs_store(cpu, slot);
@@ -134,10 +135,11 @@ void slots_refresh_field(struct cpu *cpu, struct vmcs02 *slot, u32 encoding)
 
 void slots_field_written(struct cpu *cpu, struct vmcs02 *slot, u32 encoding)
 {
-    if (VMCS_FIELD_TYPE(encoding) == VMCS_TYPE_GUEST)
-        slot->guest_dirty = true;
-    else if (VMCS_FIELD_TYPE(encoding) == VMCS_TYPE_CONTROL)
-        slot->controls_dirty = true;
+    if (!shadow_vmcs_writes(encoding)) {
+        slot->guest_dirty |= VMCS_FIELD_TYPE(encoding) == VMCS_TYPE_GUEST;
+        slot->controls_dirty |= VMCS_FIELD_TYPE(encoding) == VMCS_TYPE_CONTROL;
+        slot->checked &= VMCS_FIELD_TYPE(encoding) == VMCS_TYPE_GUEST;
+    }
     if (shadow_vmcs_has(encoding))
         shadow_vmcs_load(cpu, slot);
 }

@@ -3,6 +3,7 @@
 #include "bitmaps.h"
 #include "capabilities.h"
 #include "check.h"
+#include "lib.h"
 #include "shadow12.h"
 #include "../hv/insn.h"
 #include "../hv/l0.h"
@@ -30,17 +31,16 @@ static const u16 rare_guest[] = {
 };
 
 /* Guest fields copied at each entry and exit. */
-static const u16 hot_guest[] = {
-    GUEST_RIP,
-    GUEST_RSP,
-    GUEST_RFLAGS,
-    GUEST_CR0,
-    GUEST_CR3,
-    GUEST_CR4,
-    GUEST_INTERRUPTIBILITY_INFO,
-    GUEST_ACTIVITY_STATE,
-    GUEST_PENDING_DBG_EXCEPTIONS,
-};
+#define HOT_GUEST(X)                                                                               \
+    X(GUEST_RIP, guest_rip)                                                                        \
+    X(GUEST_RSP, guest_rsp)                                                                        \
+    X(GUEST_RFLAGS, guest_rflags)                                                                  \
+    X(GUEST_CR0, guest_cr0)                                                                        \
+    X(GUEST_CR3, guest_cr3)                                                                        \
+    X(GUEST_CR4, guest_cr4)                                                                        \
+    X(GUEST_INTERRUPTIBILITY_INFO, guest_interruptibility_info)                                    \
+    X(GUEST_ACTIVITY_STATE, guest_activity_state)                                                  \
+    X(GUEST_PENDING_DBG_EXCEPTIONS, guest_pending_dbg_exceptions)
 
 /* Controls that vmcs02 takes as they are, and the feature they exist with. */
 static const u16 plain_controls[] = {
@@ -247,10 +247,7 @@ static u32 use_root(struct cpu *cpu, u64 key)
 
 static void flush_pointer(u64 pointer) { invept(INVEPT_SINGLE_CONTEXT, pointer); }
 
-void vmcs02_flush_eptp12(u64 eptp12)
-{
-    ept02_each_pointer(&l0.ept02, eptp12, flush_pointer);
-}
+void vmcs02_flush_eptp12(u64 eptp12) { ept02_each_pointer(&l0.ept02, eptp12, flush_pointer); }
 
 static u64 take_table(void) { return ept02_take_table(&l0.ept02); }
 
@@ -321,18 +318,20 @@ void vmcs02_reload_ept(struct cpu *cpu, const struct vmcs12 *vmcs12)
 }
 
 /* The union of what L0 and L1 want to intercept; all of it if L1 uses no bitmap. */
-static void merge_msr_bitmap(const struct vmcs02 *slot)
+static void load_msr_bitmap(struct vmcs02 *slot)
 {
     const struct vmcs12 *vmcs12 = slot->vmcs12;
+    bool used = vmcs12->cpu_based_vm_exec_control & CPU_BASED_USE_MSR_BITMAPS;
     u64 *merged = pool_va(slot->msr_bitmap_pa);
 
-    if (!(vmcs12->cpu_based_vm_exec_control & CPU_BASED_USE_MSR_BITMAPS)) {
-        for (u32 i = 0; i < PAGE_SIZE / sizeof(*merged); i++)
-            merged[i] = ~0ull;
-        return;
+    if (used && (watch_changed(&l0.ept02, &slot->msr_bitmap_watch, vmcs12->msr_bitmap) ||
+                 slot->msr_bitmap_full)) {
+        phys_read(merged, vmcs12->msr_bitmap, PAGE_SIZE);
+        bitmap_merge(merged, pool_va(l0.msr_bitmap01));
+    } else if (!used && !slot->msr_bitmap_full) {
+        memset(merged, 0xff, PAGE_SIZE);
     }
-    phys_read(merged, vmcs12->msr_bitmap, PAGE_SIZE);
-    bitmap_merge(merged, pool_va(l0.msr_bitmap01));
+    slot->msr_bitmap_full = !used;
 }
 
 static void load_hot(struct cpu *cpu, struct vmcs02 *slot)
@@ -340,7 +339,9 @@ static void load_hot(struct cpu *cpu, struct vmcs02 *slot)
     const struct vmcs12 *vmcs12 = slot->vmcs12;
     u32 proc = vmcs12->cpu_based_vm_exec_control;
 
-    copy_in(vmcs12, hot_guest, ARRAY_SIZE(hot_guest));
+#define X(field, member) vmwrite(field, vmcs12->member);
+    HOT_GUEST(X)
+#undef X
     vmwrite(CPU_BASED_VM_EXEC_CONTROL, proc | l0.controls.proc);
     vmwrite(EXCEPTION_BITMAP, vmcs12->exception_bitmap);
     vmwrite(CR0_READ_SHADOW, vmcs12->cr0_read_shadow);
@@ -375,11 +376,25 @@ static void prepare(struct cpu *cpu, struct vmcs02 *slot)
     slot->prepared = true;
 }
 
+/* Addresses and other controls in vmcs02 depend on these primary controls, which L1 can write
+   without an exit. */
+#define BASIC_CONTROLS                                                                             \
+    (CPU_BASED_USE_IO_BITMAPS | CPU_BASED_TPR_SHADOW | CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
+
+static void note_controls(struct vmcs02 *slot)
+{
+    u32 basic = slot->vmcs12->cpu_based_vm_exec_control & BASIC_CONTROLS;
+
+    slot->controls_dirty |= basic != slot->basic_controls;
+    slot->basic_controls = basic;
+}
+
 void vmcs02_load(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l1,
                  const u64 pdpte[4])
 {
     const struct vmcs12 *vmcs12 = slot->vmcs12;
 
+    note_controls(slot);
     shadow12_load(cpu, slot);
     if (slot->prepared)
         vmcs_switch(slot->pa);
@@ -395,7 +410,7 @@ void vmcs02_load(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l1
     load_hot(cpu, slot);
     if (guest_uses_pae(vmcs12))
         vmcs_write_pdptes(pdpte);
-    merge_msr_bitmap(slot);
+    load_msr_bitmap(slot);
 }
 
 /* As L2 left: what L1 may have written to vmcs12 since then does not matter. */
@@ -422,10 +437,9 @@ void vmcs02_save_rare_guest(struct vmcs02 *slot)
 static void save_by_controls(struct vmcs12 *vmcs12)
 {
     u32 exit = vmcs12->vm_exit_controls;
-    u64 efer = vmread(GUEST_IA32_EFER);
 
     if (exit & VM_EXIT_SAVE_IA32_EFER)
-        vmcs12->guest_ia32_efer = efer;
+        vmcs12->guest_ia32_efer = vmread(GUEST_IA32_EFER);
     if (exit & VM_EXIT_SAVE_IA32_PAT)
         vmcs12->guest_ia32_pat = vmread(GUEST_IA32_PAT);
     if (exit & VM_EXIT_SAVE_DEBUG_CONTROLS) {
@@ -440,18 +454,30 @@ static void save_by_controls(struct vmcs12 *vmcs12)
         vmcs12->guest_intr_status = (u16)vmread(GUEST_INTR_STATUS);
     if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_SHADOW_VMCS)
         vmcs12->vm_instruction_error = vmread32(VM_INSTRUCTION_ERROR);
-    if (l0.caps.misc & VMX_MISC_EFER_LMA)
-        vmcs12->vm_entry_controls = (vmcs12->vm_entry_controls & ~VM_ENTRY_IA32E_MODE) |
-                                    (efer & EFER_LMA ? VM_ENTRY_IA32E_MODE : 0);
+}
+
+/* The entry control that says what mode L2 is in. */
+static void save_mode(struct vmcs02 *slot)
+{
+    u32 *entry = &slot->vmcs12->vm_entry_controls;
+    u32 mode = vmread(GUEST_IA32_EFER) & EFER_LMA ? VM_ENTRY_IA32E_MODE : 0;
+
+    if (!(l0.caps.misc & VMX_MISC_EFER_LMA) || (*entry & VM_ENTRY_IA32E_MODE) == mode)
+        return;
+    *entry ^= VM_ENTRY_IA32E_MODE;
+    slot->checked = false;
 }
 
 void vmcs02_save(struct vmcs02 *slot)
 {
     struct vmcs12 *vmcs12 = slot->vmcs12;
 
-    copy_out(vmcs12, hot_guest, ARRAY_SIZE(hot_guest));
+#define X(field, member) vmcs12->member = (__typeof__(vmcs12->member))vmread(field);
+    HOT_GUEST(X)
+#undef X
     vmcs12->guest_cs_ar_bytes = vmread32(GUEST_CS_AR_BYTES);
     vmcs12->guest_ss_ar_bytes = vmread32(GUEST_SS_AR_BYTES);
     save_by_controls(vmcs12);
+    save_mode(slot);
     slot->guest_stale = true;
 }

@@ -112,7 +112,7 @@ struct mode {
 
 // Each in the file of its subject.
 extern const struct mode hello_mode, real_mode, long_mode, paging_mode, timer_mode, twovcpu_mode,
-    churn_mode, dirty_mode, touch_mode;
+    churn_mode, dirty_mode, touch_mode, operations_mode;
 
 extern const struct mode *mode; // the one that runs
 extern int vm;

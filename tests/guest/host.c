@@ -18,7 +18,7 @@
 
 static const struct mode *const modes[] = {
     &hello_mode,   &real_mode,  &long_mode,  &paging_mode, &timer_mode,
-    &twovcpu_mode, &churn_mode, &dirty_mode, &touch_mode,
+    &twovcpu_mode, &churn_mode, &dirty_mode, &touch_mode,  &operations_mode,
 };
 
 #define POOL_MIB_MAX ((MMIO - POOL) >> 20)
