@@ -1,5 +1,4 @@
 /* Physical memory for the unit tests. */
-#define _DEFAULT_SOURCE
 #include "fake_phys.h"
 
 #include <stdio.h>
