@@ -141,13 +141,24 @@ UNIT_exposure := mm/exposure.c
 UNIT_ept12 := mm/ept12.c $(FAKE)
 UNIT_format := hv/format.c hv/log_ring.c
 UNIT_memtype := mm/memtype.c $(FAKE)
+UNIT_msr_list := vmx/msr_list.c $(FAKE)
+UNIT_FLAGS_msr_list := -include tests/unit/fake_vmcs.h
+UNIT_operand := vmx/operand.c vmx/decode.c hv/inject.c mm/walk.c $(FAKE)
+UNIT_FLAGS_operand := -include tests/unit/fake_vmcs.h
 UNIT_overlay := mm/overlay.c mm/pool.c $(FAKE)
 UNIT_paging := mm/paging.c mm/pool.c $(FAKE)
+UNIT_phys := mm/phys.c
+UNIT_FLAGS_phys := -Wl,--wrap=memcpy
 UNIT_pool := mm/pool.c $(FAKE)
+UNIT_pool_faults := $(EPT02) mm/overlay.c
+UNIT_FLAGS_ept02_random := -Wl,--wrap=shadow_take,--wrap=shadow_new,--wrap=pool_alloc
+UNIT_FLAGS_pool_faults := $(UNIT_FLAGS_ept02_random)
 UNIT_route := vmx/route.c $(FAKE)
 UNIT_shadow := mm/shadow.c $(FAKE)
 UNIT_symbols := hv/symbols.c
 UNIT_task_switch := hv/task_switch.c vmx/decode.c mm/walk.c mm/pool.c vmx/check_guest.c $(FAKE)
+UNIT_vmfunc := vmx/vmfunc.c hv/inject.c $(CHECKS) $(FAKE)
+UNIT_FLAGS_vmfunc := -include tests/unit/fake_vmcs.h
 UNIT_walk := mm/walk.c mm/pool.c $(FAKE)
 UNIT_NAMES := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 UNIT_BIN := $(UNIT_NAMES:%=$(B)/unit/%)
@@ -156,7 +167,7 @@ UNIT_BIN := $(UNIT_NAMES:%=$(B)/unit/%)
 $(B)/unit/%: tests/unit/test_%.c $$(UNIT_$$*) $(wildcard */*.h tests/unit/*.h)
 	@mkdir -p $(@D)
 	$(call say,UNIT)
-	$(Q)$(CC) $(CFLAGS_UNIT) $< $(UNIT_$*) -lcmocka -lpthread -o $@
+	$(Q)$(CC) $(CFLAGS_UNIT) $(UNIT_FLAGS_$*) $< $(UNIT_$*) -lcmocka -lpthread -o $@
 
 # Fuzzers of the same sources: libFuzzer under clang, with the sanitizers.
 CFLAGS_FUZZ := -std=gnu11 -O1 -g $(WARNINGS) -Wno-unused-function -fno-sanitize-recover=all \

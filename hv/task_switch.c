@@ -3,6 +3,7 @@
 #include "lib.h"
 #include "vmx.h"
 #include "x86.h"
+#include "../mm/phys.h"
 #include "../vmx/check.h"
 #include "../vmx/decode.h"
 
@@ -18,6 +19,7 @@
 #define TSS_32          BIT(3)
 #define DESCRIPTOR_TYPE 5u /* byte of type, S, DPL, P */
 #define DESCRIPTOR_AR   0xf0ffu
+#define LOCK_ATTEMPTS   64 /* L1's other cores cannot hold L0 up for ever */
 
 #define EFLAGS_NT   BIT(14)
 #define EFLAGS_LOAD 0x3f7fd5u /* all that exist but bit 1 */
@@ -234,11 +236,28 @@ static bool read_descriptor(struct switching *s, u32 selector, u32 vector,
     return true;
 }
 
-static bool write_descriptor_type(struct switching *s, u64 linear, u32 ar)
+/*
+ * Sets a flag of the descriptor's type, and tells whether it was set: in one locked access, as
+ * other cores may change the descriptor, or take the task. SDM vol. 3, "Automatic Locking".
+ */
+static bool set_type_flag(struct switching *s, u64 linear, u32 flag, bool *was_set)
 {
-    u8 type = (u8)ar;
+    struct walk_fault fault = {.address = (u32)(linear + DESCRIPTOR_TYPE)};
+    u64 pa, word;
 
-    return write_system(s, linear + DESCRIPTOR_TYPE, &type, sizeof(type));
+    if (!walk_linear(&s->state->paging, fault.address, WALK_WRITE | WALK_IMPLICIT, &pa,
+                     &fault.error_code))
+        return fail_page(s, &fault);
+    word = align_down(pa, sizeof(u32));
+    flag <<= 8 * (pa - word);
+    for (u32 attempt = 0; attempt < LOCK_ATTEMPTS; attempt++) {
+        u32 old = phys_read32(word);
+
+        *was_set = old & flag;
+        if (*was_set || phys_set_bits32(word, old, flag))
+            break;
+    }
+    return true;
 }
 
 static struct segment segment_from(u16 selector, const struct descriptor *descriptor)
@@ -313,6 +332,18 @@ static bool uses_pae(const struct walk_context *paging)
     return (paging->cr4 & CR4_PAE) && !(paging->efer & EFER_LMA);
 }
 
+/* An IRET finds the busy flag set. Anyone else must not: the other core that took the task since
+   its descriptor was read has it. */
+static bool take_new_task(struct switching *s)
+{
+    bool was_set;
+
+    if (returns(s))
+        return true;
+    return set_type_flag(s, s->tss.linear, TSS_BUSY, &was_set) &&
+           (!was_set || fail(s, VECTOR_GP, s->request->selector));
+}
+
 /* CR3 is in 32-bit TSSs only, and loaded with paging only; a fault for its PDPTEs is still the
    old task's. SDM vol. 3, "PDPTE Registers". */
 static bool read_new_cr3(struct switching *s)
@@ -332,13 +363,15 @@ static bool read_new_cr3(struct switching *s)
 
 static bool clear_old_busy(struct switching *s)
 {
+    u64 linear = old_descriptor(s) + DESCRIPTOR_TYPE;
     u8 type;
 
-    if (nests(s))
+    if (nests(s) || (!returns(s) && old_descriptor(s) == s->tss.linear))
         return true;
-    if (!read_system(s, old_descriptor(s) + DESCRIPTOR_TYPE, &type, sizeof(type)))
+    if (!read_system(s, linear, &type, sizeof(type)))
         return false;
-    return write_descriptor_type(s, old_descriptor(s), type & ~TSS_BUSY);
+    type &= (u8)~TSS_BUSY;
+    return write_system(s, linear, &type, sizeof(type));
 }
 
 static bool save_to_16(struct switching *s, u32 eflags)
@@ -417,21 +450,19 @@ static bool read_new_task(struct switching *s)
     return is_32(s->tss.ar) ? read_from_32(s) : read_from_16(s);
 }
 
-/* The previous task link, and the busy flag, which an IRET finds set. */
-static bool mark_new_task(struct switching *s)
+static bool write_link(struct switching *s)
 {
     const u16 *link = &s->state->segment[SEG_TR].selector;
 
-    if (nests(s) && !write_system(s, s->tss.base, link, sizeof(*link)))
-        return false;
-    return returns(s) || write_descriptor_type(s, s->tss.linear, s->tss.ar | TSS_BUSY);
+    return !nests(s) || write_system(s, s->tss.base, link, sizeof(*link));
 }
 
 /* All that can fail with the old task intact: the probes come before the first change. */
 static bool leave_old_task(struct switching *s)
 {
     return find_new_tss(s) && probe_old_tss(s) && probe_new_tss(s) && read_new_cr3(s) &&
-           clear_old_busy(s) && save_old_task(s) && read_new_task(s) && mark_new_task(s);
+           take_new_task(s) && clear_old_busy(s) && save_old_task(s) && read_new_task(s) &&
+           write_link(s);
 }
 
 /* ---- the commit point */
@@ -516,11 +547,12 @@ static bool load_ldtr(struct switching *s)
 /* A segment register gets its hidden part, and the descriptor its accessed flag. */
 static bool load_segment(struct switching *s, enum segment_index n, struct descriptor *descriptor)
 {
-    if (!(descriptor->ar & AR_TYPE_ACCESSED_MASK)) {
-        descriptor->ar |= AR_TYPE_ACCESSED_MASK;
-        if (!write_descriptor_type(s, descriptor->linear, descriptor->ar))
-            return false;
-    }
+    bool was_set;
+
+    if (!(descriptor->ar & AR_TYPE_ACCESSED_MASK) &&
+        !set_type_flag(s, descriptor->linear, AR_TYPE_ACCESSED_MASK, &was_set))
+        return false;
+    descriptor->ar |= AR_TYPE_ACCESSED_MASK;
     s->state->segment[n] = segment_from(s->image.segment[n], descriptor);
     return true;
 }

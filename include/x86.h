@@ -37,6 +37,8 @@
 #define CR4_PKE      BIT64(22)
 #define CR4_CET      BIT64(23)
 #define CR4_PKS      BIT64(24)
+#define CR4_LASS     BIT64(27)
+#define CR4_LAM_SUP  BIT64(28)
 #define CR4_FRED     BIT64(32)
 
 #define EFER_SCE BIT64(0)

@@ -20,7 +20,7 @@ bool phys_set_bits32(u64 pa, u32 old, u32 bits);
 /* The same for EPT12's own flags, which EPT02 has already. */
 bool phys_set_flags(u64 pa, u64 old, u64 bits);
 
-/* Copies len bytes, which may cross pages. */
+/* Copies len bytes, which may cross pages; 2, 4 or 8 that are aligned in one access. */
 void phys_read(void *to, u64 pa, u64 len);
 void phys_write(u64 pa, const void *from, u64 len);
 

@@ -47,11 +47,43 @@ struct vmx_operand decode_operand(u32 info, u64 displacement, const u64 gpr[16])
     return operand;
 }
 
-static bool canonical(u64 addr, u32 linear_bits)
+static u32 linear_bits(const struct segment_access *access)
 {
-    u64 high = addr >> (linear_bits - 1);
+    return access->cr4 & CR4_LA57 ? 57 : 48;
+}
 
-    return high == 0 || high == ~0ull >> (linear_bits - 1);
+static bool canonical(u64 addr, u32 bits)
+{
+    u64 high = addr >> (bits - 1);
+
+    return high == 0 || high == ~0ull >> (bits - 1);
+}
+
+/* The bits of a linear address that LAM leaves: those above, but for bit 63, are metadata. */
+static u32 lam_bits(const struct segment_access *access, u64 addr)
+{
+    if (addr >> 63)
+        return access->cr4 & CR4_LAM_SUP ? linear_bits(access) : 64;
+    if (access->cr3 & CR3_LAM_U57)
+        return 57;
+    return access->cr3 & CR3_LAM_U48 ? 48 : 64;
+}
+
+/* SDM vol. 3, "Linear-Address Masking": as bit 63 stays, a sign that is not the same is found not
+   canonical after it. */
+static u64 mask_metadata(const struct segment_access *access, u64 addr)
+{
+    u32 metadata = 64 - lam_bits(access, addr);
+    u64 extended = (u64)((s64)(addr << metadata) >> metadata);
+
+    return (extended & ~BIT64(63)) | (addr & BIT64(63));
+}
+
+/* SDM vol. 3, "Linear-Address-Space Separation": supervisor-mode data accesses. */
+static bool separated(const struct segment_access *access, u64 addr)
+{
+    return (access->cr4 & CR4_LASS) && (access->cr4 & CR4_SMAP) && !(access->rflags & RFLAGS_AC) &&
+           !(addr >> 63);
 }
 
 /* SDM vol. 3, "Limit Checking": every byte within the limit; none wraps. */
@@ -81,10 +113,11 @@ static bool flat_to_linear(const struct segment_state *state, const struct segme
                            u64 *linear)
 {
     u64 base = access->segment >= SEGMENT_FS ? state->base : 0;
+    u64 first = base + access->offset, last = first + access->size - 1;
 
-    *linear = base + access->offset;
-    return canonical(*linear, access->linear_bits) &&
-           canonical(*linear + access->size - 1, access->linear_bits);
+    *linear = mask_metadata(access, first);
+    return canonical(*linear, linear_bits(access)) &&
+           canonical(mask_metadata(access, last), linear_bits(access)) && !separated(access, first);
 }
 
 bool segment_to_linear(const struct segment_state *state, const struct segment_access *access,

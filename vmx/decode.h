@@ -35,8 +35,8 @@ struct segment_state {
 
 struct segment_access {
     enum cpu_mode mode;
-    u8 segment;     /* enum address_segment */
-    u8 linear_bits; /* 48, or 57 with CR4.LA57: for MODE_64BIT */
+    u8 segment;           /* enum address_segment */
+    u64 cr3, cr4, rflags; /* for MODE_64BIT, an access at CPL 0: LA57, LAM, LASS */
     bool write;
     u32 size; /* in bytes, not 0 */
     u64 offset;

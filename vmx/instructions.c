@@ -142,19 +142,25 @@ static bool vmptrld_revision_valid(u32 revision)
 void exit_vmptrld(struct cpu *cpu)
 {
     u64 pointer;
+    u32 revision;
 
     if (!may_execute(cpu) || !read_pointer(cpu, &pointer))
         return;
     if (!page_address_valid(&l0.caps, pointer)) {
         vm_fail(cpu, VMXERR_VMPTRLD_INVALID_ADDRESS);
-    } else if (pointer == cpu->nested.vmxon_ptr) {
-        vm_fail(cpu, VMXERR_VMPTRLD_VMXON_POINTER);
-    } else if (!vmptrld_revision_valid(phys_read32(pointer))) {
-        vm_fail(cpu, VMXERR_VMPTRLD_INCORRECT_REVISION);
-    } else {
-        slots_make_current(cpu, pointer);
-        vm_succeed();
+        return;
     }
+    if (pointer == cpu->nested.vmxon_ptr) {
+        vm_fail(cpu, VMXERR_VMPTRLD_VMXON_POINTER);
+        return;
+    }
+    revision = phys_read32(pointer);
+    if (!vmptrld_revision_valid(revision)) {
+        vm_fail(cpu, VMXERR_VMPTRLD_INCORRECT_REVISION);
+        return;
+    }
+    slots_make_current(cpu, pointer, revision);
+    vm_succeed();
 }
 
 void exit_vmptrst(struct cpu *cpu)

@@ -182,9 +182,10 @@ static void l2_gp(struct cpu *cpu)
 
 static void handle_msr(struct cpu *cpu, u32 reason)
 {
+    const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
     bool write = reason == EXIT_REASON_MSR_WRITE;
 
-    if (route_msr_to_l1(cpu->nested.current->vmcs12, (u32)cpu->gpr[RCX], write))
+    if (route_msr_to_l1(vmcs12, pool_va(l0.msr_bitmap01), (u32)cpu->gpr[RCX], write))
         l2_exit_to_l1(cpu, reason, vmread(EXIT_QUALIFICATION));
     else if (!(write ? emulate_wrmsr(cpu) : emulate_rdmsr(cpu)))
         l2_gp(cpu);

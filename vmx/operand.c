@@ -24,7 +24,8 @@ u64 operand_register(const struct cpu *cpu, u32 reg)
 }
 
 /* The linear address of a memory operand; false: #GP or #SS is set up. */
-static bool operand_linear(const struct vmx_operand *operand, u32 len, bool write, u64 *linear)
+static bool operand_linear(const struct walk_context *context, const struct vmx_operand *operand,
+                           u32 len, bool write, u64 *linear)
 {
     u32 n = operand->segment;
     const struct segment_state state = {
@@ -35,7 +36,9 @@ static bool operand_linear(const struct vmx_operand *operand, u32 len, bool writ
     const struct segment_access access = {
         .mode = l1_in_64bit_code() ? MODE_64BIT : MODE_PROTECTED, /* others are #UD before */
         .segment = (u8)n,
-        .linear_bits = vmread(GUEST_CR4) & CR4_LA57 ? 57 : 48,
+        .cr3 = context->cr3,
+        .cr4 = context->cr4,
+        .rflags = context->rflags,
         .write = write,
         .size = len,
         .offset = operand->offset,
@@ -92,7 +95,7 @@ bool operand_read(const struct vmx_operand *operand, void *to, u32 len)
     struct walk_fault fault;
     u64 linear;
 
-    if (!operand_linear(operand, len, false, &linear))
+    if (!operand_linear(&context, operand, len, false, &linear))
         return false;
     if (walk_read(&context, linear, to, len, &fault))
         return true;
@@ -106,7 +109,7 @@ bool operand_write(const struct vmx_operand *operand, const void *from, u32 len)
     struct walk_fault fault;
     u64 linear;
 
-    if (!operand_linear(operand, len, true, &linear))
+    if (!operand_linear(&context, operand, len, true, &linear))
         return false;
     if (walk_write(&context, linear, from, len, &fault))
         return true;

@@ -8,9 +8,9 @@
 #define HIGH_BITMAP  1024u /* bytes from the bitmap for low MSRs to that for high ones */
 #define WRITE_BITMAP 2048u /* and from reads to writes */
 
-bool route_msr_to_l1(const struct vmcs12 *vmcs12, u32 msr, bool write)
+bool route_msr_to_l1(const struct vmcs12 *vmcs12, const u8 *own, u32 msr, bool write)
 {
-    u64 at = vmcs12->msr_bitmap + (write ? WRITE_BITMAP : 0);
+    u32 at = write ? WRITE_BITMAP : 0;
     u8 byte;
 
     if (!(vmcs12->cpu_based_vm_exec_control & CPU_BASED_USE_MSR_BITMAPS))
@@ -21,7 +21,12 @@ bool route_msr_to_l1(const struct vmcs12 *vmcs12, u32 msr, bool write)
     }
     if (msr >= BITMAP_MSRS)
         return true;
-    phys_read(&byte, at + msr / 8, sizeof(byte));
+    at += msr / 8;
+    /* Due to L1's bit, as it was at the entry. L1 may have changed it since, and L0 must not
+       execute what it has no emulation for: IA32_GS_BASE, for one, is L0's own now. */
+    if (!(own[at] >> msr % 8 & 1))
+        return true;
+    phys_read(&byte, vmcs12->msr_bitmap + at, sizeof(byte));
     return byte >> msr % 8 & 1;
 }
 

@@ -72,7 +72,7 @@ static struct vmcs02 *free_slot(struct cpu *cpu)
     return oldest;
 }
 
-void slots_make_current(struct cpu *cpu, u64 vmcs12_pa)
+void slots_make_current(struct cpu *cpu, u64 vmcs12_pa, u32 revision)
 {
     struct nested *nested = &cpu->nested;
     struct vmcs02 *slot = find(cpu, vmcs12_pa);
@@ -83,6 +83,7 @@ void slots_make_current(struct cpu *cpu, u64 vmcs12_pa)
         slot = free_slot(cpu);
         slot->vmcs12_pa = vmcs12_pa;
         phys_read(slot->vmcs12, vmcs12_pa, sizeof(*slot->vmcs12));
+        slot->vmcs12->revision_id = revision; /* as it was checked: L1 may have changed it */
         slot->controls_dirty = true;
         slot->guest_dirty = true;
         slot->guest_stale = false;

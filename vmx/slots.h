@@ -7,8 +7,9 @@
 
 #include "../hv/cpu.h"
 
-/* VMPTRLD of a valid region: takes a slot, writing back the one used longest ago if need be. */
-void slots_make_current(struct cpu *cpu, u64 vmcs12_pa);
+/* VMPTRLD of a region with that valid revision, the shadow indicator included: takes a slot,
+   writing back the one used longest ago if need be. */
+void slots_make_current(struct cpu *cpu, u64 vmcs12_pa, u32 revision);
 
 /* VMCLEAR: the data go to L1's memory, launch state clear; not current any more. */
 void slots_clear(struct cpu *cpu, u64 vmcs12_pa);

@@ -42,6 +42,20 @@ static bool model_canonical(u128 address, u32 bits)
     return address < low_end || address >= high_start;
 }
 
+/* SDM vol. 3, "Linear-Address Masking": bit 63 tells user pointers from supervisor ones. */
+static u64 model_masked(const struct segment_access *access, u64 address)
+{
+    u32 sign = 63;
+
+    if (address >= BIT64(63) && (access->cr4 & CR4_LAM_SUP))
+        sign = access->cr4 & CR4_LA57 ? 56 : 47;
+    if (address < BIT64(63) && access->cr3)
+        sign = access->cr3 & CR3_LAM_U57 ? 56 : 47;
+    for (u32 bit = sign + 1; bit < 63; bit++)
+        address = (address & ~BIT64(bit)) | (address >> sign & 1) << bit;
+    return address;
+}
+
 /* Whether every byte of the access is in the segment, one by one. */
 static bool model_in_segment(const struct segment_state *state, u64 offset, u32 size)
 {
@@ -89,7 +103,9 @@ static void check_segment(struct input *in)
     struct segment_access access = {
         .mode = kinds & 3,
         .segment = take8(in) % 6,
-        .linear_bits = kinds & 4 ? 57 : 48,
+        .cr3 = (kinds & 16 ? CR3_LAM_U48 : 0) | (kinds & 32 ? CR3_LAM_U57 : 0),
+        .cr4 = (kinds & 4 ? CR4_LA57 : 0) | (kinds & 64 ? CR4_LAM_SUP : 0) |
+               (kinds & 128 ? CR4_LASS | CR4_SMAP : 0),
         .write = kinds & 8,
         .size = 1 + take8(in) % 16,
         .offset = take_value(in),
@@ -104,10 +120,12 @@ static void check_segment(struct input *in)
         access.offset &= 0xffffffff; /* offsets are cut to the address size before */
     got = segment_to_linear(&state, &access, &linear, &vector);
     if (wide) {
-        u128 start = (u128)base + access.offset;
+        u64 start = base + access.offset;
+        u32 bits = kinds & 4 ? 57 : 48;
 
-        wanted = model_canonical(start, access.linear_bits) &&
-                 model_canonical(start + access.size - 1, access.linear_bits);
+        wanted = model_canonical(model_masked(&access, start), bits) &&
+                 model_canonical(model_masked(&access, start + access.size - 1), bits) &&
+                 !((kinds & 128) && start < BIT64(63));
     } else {
         bool unusable = access.mode == MODE_PROTECTED && state.ar & AR_UNUSABLE_MASK;
 
@@ -116,7 +134,8 @@ static void check_segment(struct input *in)
     }
     DEMAND(got == wanted);
     if (got)
-        DEMAND(linear == (wide ? base + access.offset : (u32)(base + access.offset)));
+        DEMAND(linear ==
+               (wide ? model_masked(&access, base + access.offset) : (u32)(base + access.offset)));
     else
         DEMAND(vector == (access.segment == SEGMENT_SS && !denied ? VECTOR_SS : VECTOR_GP));
 }

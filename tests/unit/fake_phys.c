@@ -1,5 +1,4 @@
 /* Physical memory for the unit tests. */
-#define _DEFAULT_SOURCE
 #include "fake_phys.h"
 
 #include <stdio.h>
@@ -12,7 +11,7 @@
 
 void (*fake_after_read)(u64 pa);
 void (*fake_before_set)(u64 pa);
-u64 fake_reads, fake_sets;
+u64 fake_reads, fake_sets, fake_bytes;
 
 static u8 *memory;
 static u64 hidden_base, hidden_size;
@@ -29,7 +28,7 @@ void fake_phys_reset(void)
     hidden_base = hidden_size = 0;
     fake_after_read = NULL;
     fake_before_set = NULL;
-    fake_reads = fake_sets = 0;
+    fake_reads = fake_sets = fake_bytes = 0;
     fake_seed(1);
 }
 
@@ -133,12 +132,14 @@ bool phys_set_bits32(u64 pa, u32 old, u32 set)
 
 void phys_read(void *to, u64 pa, u64 len)
 {
+    fake_bytes += len;
     for (u64 i = 0; i < len; i++)
         ((u8 *)to)[i] = is_there(pa + i, 1) ? *at(pa + i, 1) : 0xff;
 }
 
 void phys_write(u64 pa, const void *from, u64 len)
 {
+    fake_bytes += len;
     for (u64 i = 0; i < len; i++)
         if (is_there(pa + i, 1))
             *at(pa + i, 1) = ((const u8 *)from)[i];

@@ -26,6 +26,7 @@ extern void (*fake_before_set)(u64 pa);
 
 extern u64 fake_reads; /* phys_read32 and phys_read64 calls */
 extern u64 fake_sets;  /* phys_set_bits calls that set something */
+extern u64 fake_bytes; /* that phys_read and phys_write were asked for */
 
 /* The same numbers in each run: splitmix64 from a seed. */
 void fake_seed(u64 seed);

@@ -172,7 +172,6 @@ static void test_segments(void **state)
         struct segment_state segment = {rows[i].base, rows[i].limit, rows[i].ar, 8};
         struct segment_access access = {.mode = rows[i].mode,
                                         .segment = rows[i].segment,
-                                        .linear_bits = 48,
                                         .write = rows[i].write,
                                         .size = rows[i].size,
                                         .offset = rows[i].offset};
@@ -194,7 +193,11 @@ static void test_segments(void **state)
 static void test_57_bits(void **state)
 {
     struct segment_state segment = {0, 0, 0, 0};
-    struct segment_access access = {MODE_64BIT, SEGMENT_DS, 57, false, 8, 0x800000000000};
+    struct segment_access access = {.mode = MODE_64BIT,
+                                    .segment = SEGMENT_DS,
+                                    .cr4 = CR4_LA57,
+                                    .size = 8,
+                                    .offset = 0x800000000000};
     u64 linear;
     u8 vector;
 
@@ -206,13 +209,85 @@ static void test_57_bits(void **state)
     assert_true(segment_to_linear(&segment, &access, &linear, &vector));
 }
 
+/* Linear-address masking. Outside it the bits must be those of a canonical address. */
+static void test_masking(void **state)
+{
+    static const struct {
+        const char *name;
+        u64 cr3, cr4, offset;
+        bool valid;
+        u64 linear;
+    } masks[] = {
+        {"off, user", 0, 0, 0x1234000000001000, false, 0},
+        {"off, supervisor", 0, 0, 0xff12800000001000, false, 0},
+        {"U48", CR3_LAM_U48, 0, 0x7234000000001000, true, 0x1000},
+        {"U48, sign", CR3_LAM_U48, 0, 0x7234800000001000, false, 0},
+        {"U48 is not for supervisor pointers", CR3_LAM_U48, 0, 0x8234800000001000, false, 0},
+        {"U48, five levels", CR3_LAM_U48, CR4_LA57, 0x7234000000001000, true, 0x1000},
+        {"U48, five levels, sign", CR3_LAM_U48, CR4_LA57, 0x0000800000001000, false, 0},
+        {"U57", CR3_LAM_U57, 0, 0x7e00000000001000, true, 0x1000},
+        {"U57, beyond four levels", CR3_LAM_U57, 0, 0x7e00800000001000, false, 0},
+        {"U57, five levels", CR3_LAM_U57, CR4_LA57, 0x7e34800000001000, true, 0x34800000001000},
+        {"U57, sign", CR3_LAM_U57, CR4_LA57, 0x7f00000000001000, false, 0},
+        {"U57 before U48", CR3_LAM_U57 | CR3_LAM_U48, 0, 0x7201000000001000, false, 0},
+        {"SUP", 0, CR4_LAM_SUP, 0x8234ffffffffe000, true, 0xffffffffffffe000},
+        {"SUP, sign", 0, CR4_LAM_SUP, 0x82347fffffffe000, false, 0},
+        {"SUP, five levels", 0, CR4_LAM_SUP | CR4_LA57, 0x8334ffffffffe000, true,
+         0xff34ffffffffe000},
+        {"SUP is not for user pointers", 0, CR4_LAM_SUP, 0x7234000000001000, false, 0},
+    };
+    const struct segment_state segment = {0};
+
+    (void)state;
+    for (u32 i = 0; i < ARRAY_SIZE(masks); i++) {
+        const struct segment_access access = {.mode = MODE_64BIT,
+                                              .segment = SEGMENT_SS,
+                                              .cr3 = masks[i].cr3,
+                                              .cr4 = masks[i].cr4,
+                                              .size = 8,
+                                              .offset = masks[i].offset};
+        u64 linear = 0;
+        u8 vector = 0;
+        bool valid = segment_to_linear(&segment, &access, &linear, &vector);
+
+        if (valid != masks[i].valid || (valid && linear != masks[i].linear))
+            fail_msg("%s: %d, linear %#llx", masks[i].name, valid, (unsigned long long)linear);
+        if (!valid)
+            assert_int_equal(vector, VECTOR_SS);
+    }
+}
+
+/* Linear-address-space separation, of accesses at CPL 0: with CR4.SMAP, and until EFLAGS.AC. */
+static void test_separation(void **state)
+{
+    const struct segment_state segment = {0};
+
+    (void)state;
+    for (u32 bits = 0; bits < 16; bits++) {
+        const bool user = bits & 8, fault = (bits & 15) == (8 | 2 | 1);
+        const struct segment_access access = {
+            .mode = MODE_64BIT,
+            .segment = SEGMENT_DS,
+            .cr4 = (bits & 1 ? CR4_LASS : 0) | (bits & 2 ? CR4_SMAP : 0),
+            .rflags = bits & 4 ? RFLAGS_AC : 0,
+            .size = 8,
+            .offset = user ? 0x1000 : 0xffff800000000000,
+        };
+        u64 linear;
+        u8 vector = NO_FAULT;
+
+        assert_int_equal(segment_to_linear(&segment, &access, &linear, &vector), !fault);
+        if (fault)
+            assert_int_equal(vector, VECTOR_GP);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_offsets),
-        cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_segments),
-        cmocka_unit_test(test_57_bits),
+        cmocka_unit_test(test_offsets),  cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_segments), cmocka_unit_test(test_57_bits),
+        cmocka_unit_test(test_masking),  cmocka_unit_test(test_separation),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* EPT02 under an L1 that does anything, with pages enough and too few, and on cores at once. */
 #include "ept02_model.h"
+#include "pool_faults.h"
 
 #include <pthread.h>
 
@@ -288,6 +289,7 @@ static void step(void)
 
 static void begin(u32 pages, u64 seed)
 {
+    pool_fails = NULL;
     start(pages);
     fake_seed(seed);
     core_count = 1 + (u32)(seed & 3);
@@ -300,9 +302,10 @@ static void begin(u32 pages, u64 seed)
         fake_put64(random_slot(), random_entry());
 }
 
-static void run(u32 pages, u64 seed, u32 steps)
+static void run(u32 pages, u64 seed, u32 steps, bool (*fails)(void))
 {
     begin(pages, seed);
+    pool_fails = fails;
     for (u32 i = 0; i < steps; i++) {
         step();
         if (i % 4 == 0)
@@ -315,7 +318,7 @@ static void EPT02_follows_any_EPT12(void **state)
     (void)state;
     compared = 0;
     for (u64 seed = 0; seed < 12; seed++)
-        run(250, seed, 400);
+        run(250, seed, 400, NULL);
 
     assert_true(compared > 3000);
 }
@@ -324,7 +327,22 @@ static void it_does_so_with_few_pages(void **state)
 {
     (void)state;
     for (u64 seed = 0; seed < 16; seed++)
-        run(40 + (u32)seed, 100 + seed, 300);
+        run(40 + (u32)seed, 100 + seed, 300, NULL);
+}
+
+/* Not too many in a row: each failure makes L0 look for pages, which L2 was using. */
+static bool fails_at_random(void) { return fake_below(5) == 0; }
+
+static bool fails_periodically(void) { return pool_asked % 6 == 0; }
+
+static void it_does_so_when_pages_are_refused(void **state)
+{
+    (void)state;
+    pool_failed = 0;
+    for (u64 seed = 0; seed < 12; seed++)
+        run(seed & 2 ? 44 : 250, 200 + seed, 300, seed & 1 ? fails_at_random : fails_periodically);
+    pool_fails = NULL;
+    assert_true(pool_failed > 200);
 }
 
 /* ---- Too many EPTPs ---- */
@@ -562,6 +580,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(EPT02_follows_any_EPT12, setup),
         cmocka_unit_test_setup(it_does_so_with_few_pages, setup),
+        cmocka_unit_test_setup(it_does_so_when_pages_are_refused, setup),
         cmocka_unit_test_setup(thousands_of_EPTPs_find_room, setup),
         cmocka_unit_test_setup(pages_wait_for_the_last_core, setup),
         cmocka_unit_test_setup(cores_fill_and_change_at_once, setup),

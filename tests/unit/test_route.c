@@ -21,7 +21,14 @@ static void set_bit(u32 byte, u32 bit)
     phys_write(BITMAP + byte, &value, 1);
 }
 
-static void clear_bitmap(void) { fake_phys_reset(); }
+static u8 own[PAGE_SIZE]; /* L0's */
+
+/* L1's, and all of L0's bits are set. */
+static void clear_bitmap(void)
+{
+    fake_phys_reset();
+    memset(own, 0xff, sizeof(own));
+}
 
 static struct vmcs12 with_bitmap(void)
 {
@@ -36,7 +43,7 @@ static void test_msr_without_bitmap(void **state)
     (void)state;
     clear_bitmap();
     vmcs12.cpu_based_vm_exec_control = 0;
-    assert_true(route_msr_to_l1(&vmcs12, 0x10, false));
+    assert_true(route_msr_to_l1(&vmcs12, own, 0x10, false));
 }
 
 /* Each MSR that a bitmap covers, each direction: its own bit decides and no other. */
@@ -52,11 +59,11 @@ static void test_msr_bits(void **state)
             u32 low = msrs[i] & 0x1fff;
 
             clear_bitmap();
-            assert_false(route_msr_to_l1(&vmcs12, msrs[i], write));
+            assert_false(route_msr_to_l1(&vmcs12, own, msrs[i], write));
             set_bit((write ? 2048u : 0) + (msrs[i] >> 31 ? 1024u : 0) + low / 8, low % 8);
             for (u32 j = 0; j < ARRAY_SIZE(msrs); j++) {
-                assert_int_equal(route_msr_to_l1(&vmcs12, msrs[j], write), i == j);
-                assert_false(route_msr_to_l1(&vmcs12, msrs[j], !write));
+                assert_int_equal(route_msr_to_l1(&vmcs12, own, msrs[j], write), i == j);
+                assert_false(route_msr_to_l1(&vmcs12, own, msrs[j], !write));
             }
         }
 }
@@ -69,7 +76,28 @@ static void test_msr_outside(void **state)
     (void)state;
     clear_bitmap();
     for (u32 i = 0; i < ARRAY_SIZE(msrs); i++)
-        assert_true(route_msr_to_l1(&vmcs12, msrs[i], false));
+        assert_true(route_msr_to_l1(&vmcs12, own, msrs[i], false));
+}
+
+/* L1 clears its bit while L2 is about to exit for it: the exit is L1's all the same, and L0 does
+   not execute the instruction in its stead. */
+static void test_msr_that_L0_has_no_part_in(void **state)
+{
+    static const u32 msrs[] = {0, 0x1b, 0x1fff, 0xc0000080, 0xc0000101, 0xc0001fff};
+    struct vmcs12 vmcs12 = with_bitmap();
+
+    (void)state;
+    for (u32 write = 0; write < 2; write++)
+        for (u32 i = 0; i < ARRAY_SIZE(msrs); i++) {
+            u32 low = msrs[i] & 0x1fff;
+            u32 byte = (write ? 2048u : 0) + (msrs[i] >> 31 ? 1024u : 0) + low / 8;
+
+            clear_bitmap();
+            own[byte] &= (u8) ~(1u << low % 8);
+            assert_true(route_msr_to_l1(&vmcs12, own, msrs[i], write));
+            assert_false(route_msr_to_l1(&vmcs12, own, msrs[i], !write));
+            assert_false(route_msr_to_l1(&vmcs12, own, msrs[i] ^ 1, write));
+        }
 }
 
 static void test_cr4(void **state)
@@ -91,6 +119,7 @@ int main(void)
         cmocka_unit_test(test_msr_without_bitmap),
         cmocka_unit_test(test_msr_bits),
         cmocka_unit_test(test_msr_outside),
+        cmocka_unit_test(test_msr_that_L0_has_no_part_in),
         cmocka_unit_test(test_cr4),
     };
 

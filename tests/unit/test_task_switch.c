@@ -773,6 +773,75 @@ static void smap_and_the_push(void **unused)
     }
 }
 
+/* ---- another core of L1, that changes descriptors: SDM vol. 3, "Automatic Locking" */
+
+static u32 race_at; /* the address of the byte of the type */
+static u8 race_type;
+
+static void write_the_type(u64 pa)
+{
+    if (pa == align_down(race_at, 4))
+        put8(race_at, race_type);
+}
+
+/* It takes the task at the last moment. */
+static void a_task_is_entered_once(void **unused)
+{
+    (void)unused;
+    fill_old();
+    race_at = GDT + SEL_NEW + 5;
+    race_type = 0x8b;
+    fake_before_set = write_the_type;
+    go(TASK_SWITCH_JMP, 0);
+    want_fault(false, VECTOR_GP, SEL_NEW);
+    assert_int_equal(fake_get32(OLD + 0x20), 0x55555555);
+    assert_int_equal(get8(GDT + SEL_OLD + 5), 0x8b);
+}
+
+/* Nor does the accessed flag undo what it writes to the rest of the byte. */
+static void flags_of_descriptors_change_nothing_else(void **unused)
+{
+    (void)unused;
+    race_at = GDT + SEL_DATA + 5;
+    race_type = 0xf2;
+    fake_before_set = write_the_type;
+    go(TASK_SWITCH_JMP, 0);
+    want_done();
+    assert_int_equal(get8(race_at), 0xf3);
+}
+
+/* At any address, in a word of its own or not. */
+static void descriptors_need_no_alignment(void **unused)
+{
+    for (u32 offset = 1; offset < 8; offset++) {
+        setup(unused);
+        for (u32 i = GDT_LIMIT + 1; i > 0; i--)
+            put8(GDT + offset + i - 1, get8(GDT + i - 1));
+        state.gdtr.base += offset;
+        go(TASK_SWITCH_JMP, 0);
+        want_done();
+        assert_int_equal(get8(GDT + offset + SEL_NEW + 5), 0x8b);
+        assert_int_equal(get8(GDT + offset + SEL_OLD + 5), 0x89);
+        assert_int_equal(get8(GDT + offset + SEL_CODE + 5), 0x9b);
+        assert_int_equal(get8(GDT + offset + SEL_CODE + 6), 0xcf);
+    }
+}
+
+/* With its own TSS marked available a task jumps to itself, and is busy after it. */
+static void a_jump_to_itself(void **unused)
+{
+    (void)unused;
+    make_tss_32(OLD);
+    put8(GDT + SEL_OLD + 5, 0x89);
+    for (u32 i = SEG_ES; i <= SEG_GS; i++)
+        state.segment[i].selector = i == SEG_CS ? SEL_CODE : SEL_DATA;
+    request.selector = SEL_OLD;
+    go(TASK_SWITCH_JMP, 0);
+    want_done();
+    assert_int_equal(get8(GDT + SEL_OLD + 5), 0x8b);
+    assert_int_equal(state.eip, before.eip);
+}
+
 static void smap_holds_with_ac(void **unused)
 {
     (void)unused;
@@ -930,6 +999,10 @@ int main(void)
         cmocka_unit_test_setup(code_and_stack_come_together, setup),
         cmocka_unit_test_setup(smap_and_the_push, setup),
         cmocka_unit_test_setup(smap_holds_with_ac, setup),
+        cmocka_unit_test_setup(a_task_is_entered_once, setup),
+        cmocka_unit_test_setup(flags_of_descriptors_change_nothing_else, setup),
+        cmocka_unit_test_setup(descriptors_need_no_alignment, setup),
+        cmocka_unit_test_setup(a_jump_to_itself, setup),
         cmocka_unit_test_setup(pdptes_change_with_the_task, setup),
         cmocka_unit_test_setup(the_same_cr3_loads_no_pdptes, setup),
         cmocka_unit_test_setup(whatever_is_there_it_enters, setup),

@@ -122,7 +122,13 @@ static void use(const struct shape *new_shape)
 
 static void no_paging_is_the_identity(void **state)
 {
-    struct walk_context none = {.cr0 = CR0_PE, .cr4 = CR4_PAE, .physical_bits = 40, .cpl = 3};
+    struct walk_context none = {.cr0 = CR0_PE | CR0_WP,
+                                .cr4 = CR4_PAE | CR4_SMEP | CR4_SMAP | CR4_PKE,
+                                .pkru = ~0u,
+                                .physical_bits = 40,
+                                .cpl = 3};
+    struct walk_fault fault;
+    u8 out[8];
     u64 pa;
     u32 error;
 
@@ -131,6 +137,10 @@ static void no_paging_is_the_identity(void **state)
     assert_int_equal(pa, 0x12345678);
     assert_true(walk_linear(&none, 0x112345678, WALK_READ, &pa, &error));
     assert_int_equal(pa, 0x12345678);
+    assert_true(walk_write(&none, 0x100200ffcull, "abcdefgh", 8, &fault));
+    assert_true(walk_read(&none, 0x200ffc, out, 8, &fault));
+    assert_memory_equal(out, "abcdefgh", 8);
+    assert_int_equal(fake_get32(0x201000), 0x68676665);
 }
 
 static void every_shape_translates(void **state)
@@ -286,6 +296,68 @@ static void rights_match_the_model(void **state)
                     check(&page, accesses[a]);
             }
         }
+    }
+}
+
+/* A right that is missing at one level alone, whichever that is. */
+static void rights_of_each_level_count(void **state)
+{
+    (void)state;
+    FOR_EACH_SHAPE(i)
+    {
+        context.cr4 |= CR4_SMEP | CR4_SMAP;
+        for (u32 level = shape->level; level <= shape->top; level++)
+            for (u32 lost = 0; lost < (shape->mode == MODE_32 ? 4u : 8u); lost++) {
+                const struct rights page = {.w = !(lost & 1), .u = !(lost & 2), .x = !(lost & 4)};
+                u64 entry = get(level);
+
+                put(level, rights_entry(entry, lost ^ 3));
+                for (context.cpl = 0; context.cpl < 4; context.cpl += 3)
+                    for (u32 a = 0; a < ARRAY_SIZE(accesses); a++)
+                        check(&page, accesses[a]);
+                put(level, entry);
+            }
+    }
+}
+
+/* With CR4.CET a page of a shadow stack, not writable but dirty, is read as any other, and no
+   ordinary write reaches it: PF_SS stays clear. */
+static void shadow_stacks_take_no_writes(void **state)
+{
+    (void)state;
+    FOR_EACH_SHAPE(i)
+    {
+        struct rights page = {.u = true, .x = true};
+
+        context.cr4 |= CR4_CET;
+        for (u32 user = 0; user < 2; user++) {
+            page.u = user;
+            put(shape->level, rights_entry(get(shape->level), user << 1) | PTE_D);
+            for (context.cpl = 0; context.cpl < 4; context.cpl += 3)
+                for (u32 a = 0; a < ARRAY_SIZE(accesses); a++)
+                    check(&page, accesses[a]);
+        }
+    }
+}
+
+/* Control bits that belong to other modes, and what CR3 holds besides the address. */
+static void bits_of_other_modes_change_nothing(void **state)
+{
+    (void)state;
+    FOR_EACH_SHAPE(i)
+    {
+        u64 pa;
+        u32 error;
+
+        if (shape->mode != MODE_32)
+            context.cr4 |= CR4_PSE;
+        if (shape->mode < MODE_4)
+            context.cr4 |= CR4_LA57;
+        else
+            context.cr3 |= CR3_LAM_U48 | CR3_LAM_U57 | 0xfff; /* a PCID, if any */
+        context.cr4 |= CR4_PGE | CR4_PCIDE;
+        assert_true(walk_linear(&context, linear, WALK_WRITE, &pa, &error));
+        assert_int_equal(pa, page_base() | (linear & (BIT64(shape->shift) - 1)));
     }
 }
 
@@ -674,6 +746,98 @@ static void a_fault_on_either_page_writes_nothing(void **state)
     }
 }
 
+/* Each cause on either of two pages: the fault is at the first byte of the operand in that page,
+   the first page's comes first, and neither page is read or written. */
+static void faults_of_each_page(void **state)
+{
+    static const struct {
+        const char *name;
+        u64 clear, set;
+        bool write, user, wide; /* wide: for entries of 8 bytes */
+        u32 error_code;
+    } causes[] = {
+        {"absent, read", PTE_P, 0, false, false, false, 0},
+        {"absent, written", PTE_P, 0, true, false, false, PF_WRITE},
+        {"absent, user", PTE_P, 0, true, true, false, PF_WRITE | PF_USER},
+        {"read-only", PTE_W, 0, true, false, false, PF_PRESENT | PF_WRITE},
+        {"read-only, user", PTE_W, 0, true, true, false, PF_PRESENT | PF_WRITE | PF_USER},
+        {"supervisor's", PTE_U, 0, false, true, false, PF_PRESENT | PF_USER},
+        {"user's, SMAP", 0, PTE_U, false, false, false, PF_PRESENT},
+        {"reserved", 0, BIT64(45), false, false, true, PF_PRESENT | PF_RESERVED},
+        {"reserved, user", 0, BIT64(45), true, true, true,
+         PF_PRESENT | PF_RESERVED | PF_WRITE | PF_USER},
+    };
+    u8 bytes[16];
+
+    (void)state;
+    memset(bytes, 0x77, sizeof(bytes));
+    FOR_EACH_SHAPE(s)
+    {
+        u64 start;
+
+        if (shape->level != 1)
+            continue;
+        build_two_pages();
+        start = linear;
+        memset(pool_va(DATA_A), 0, PAGE_SIZE);
+        memset(pool_va(DATA_B), 0, PAGE_SIZE);
+        for (u32 i = 0; i < 3 * ARRAY_SIZE(causes); i++) {
+            u32 n = i / 3, pages = 1 + i % 3; /* bits: the first, the second page */
+            u64 right = causes[n].user ? PTE_U : 0, entry[2];
+            struct walk_fault fault = {0};
+            bool done;
+
+            if (causes[n].wide && shape->mode == MODE_32)
+                continue;
+            context.cpl = causes[n].user ? 3 : 0;
+            context.cr4 |= CR4_SMAP;
+            for (u32 page = 0; page < 2; page++) {
+                linear = start + page * PAGE_SIZE;
+                entry[page] = (page ? DATA_B : DATA_A) | PTE_P | PTE_W | right;
+                if (pages & (1 << page))
+                    entry[page] = (entry[page] & ~causes[n].clear) | causes[n].set;
+                put(1, entry[page]);
+            }
+            linear = start;
+            fake_bytes = 0;
+            done = causes[n].write ? walk_write(&context, linear + 0xff9, bytes, 16, &fault)
+                                   : walk_read(&context, linear + 0xff9, bytes, 16, &fault);
+            if (done || fault.address != linear + (pages & 1 ? 0xff9 : 0x1000) ||
+                fault.error_code != causes[n].error_code || fake_bytes)
+                fail_msg("%s: %s, pages %u: %d at %#llx, %#x", shape->name, causes[n].name, pages,
+                         done, (unsigned long long)fault.address, fault.error_code);
+            assert_false(fake_get64(DATA_A + 0xff8) | fake_get64(DATA_B));
+        }
+    }
+}
+
+/* What L1 may change meanwhile: each entry once, each byte once. */
+static void all_is_read_once(void **state)
+{
+    (void)state;
+    FOR_EACH_SHAPE(s)
+    {
+        struct walk_fault fault;
+        u8 bytes[16];
+
+        if (shape->level != 1)
+            continue;
+        build_two_pages();
+        for (u32 offset = 0xfe0; offset <= 0x1000; offset++) {
+            u32 pages = offset < 0x1000 && offset + 16 > 0x1000 ? 2 : 1;
+
+            fake_reads = fake_bytes = 0;
+            assert_true(walk_read(&context, linear + offset, bytes, 16, &fault));
+            assert_int_equal(fake_reads, pages * shape->top);
+            assert_int_equal(fake_bytes, 16);
+            fake_reads = fake_bytes = 0;
+            assert_true(walk_write(&context, linear + offset, bytes, 16, &fault));
+            assert_int_equal(fake_reads, pages * shape->top);
+            assert_int_equal(fake_bytes, 16);
+        }
+    }
+}
+
 /* Outside long mode a range wraps at 4 GiB. */
 static void ranges_wrap_at_4g_outside_long_mode(void **state)
 {
@@ -711,6 +875,9 @@ int main(void)
         cmocka_unit_test_setup(pse_off_ignores_the_size_bit, setup),
         cmocka_unit_test_setup(linear_addresses_are_32_bits_outside_long_mode, setup),
         cmocka_unit_test_setup(rights_match_the_model, setup),
+        cmocka_unit_test_setup(rights_of_each_level_count, setup),
+        cmocka_unit_test_setup(shadow_stacks_take_no_writes, setup),
+        cmocka_unit_test_setup(bits_of_other_modes_change_nothing, setup),
         cmocka_unit_test_setup(rings_1_and_2_are_supervisor, setup),
         cmocka_unit_test_setup(protection_keys_match_the_model, setup),
         cmocka_unit_test_setup(protection_keys_need_long_mode, setup),
@@ -725,6 +892,8 @@ int main(void)
         cmocka_unit_test_setup(recursive_tables_work, setup),
         cmocka_unit_test_setup(copies_cross_pages, setup),
         cmocka_unit_test_setup(a_fault_on_either_page_writes_nothing, setup),
+        cmocka_unit_test_setup(faults_of_each_page, setup),
+        cmocka_unit_test_setup(all_is_read_once, setup),
         cmocka_unit_test_setup(ranges_wrap_at_4g_outside_long_mode, setup),
     };
 

@@ -1,0 +1,48 @@
+/*
+ * The processor for the unit tests of what L0 does in VMX root operation: included before all else
+ * (see the Makefile), in the place of hv/vmcs.h, hv/insn.h and hv/trap.h. Fields, MSRs and control
+ * registers are what the test puts there.
+ */
+#ifndef PLASTRON_TESTS_FAKE_VMCS_H
+#define PLASTRON_TESTS_FAKE_VMCS_H
+
+#define PLASTRON_HV_VMCS_H
+#define PLASTRON_HV_INSN_H
+#define PLASTRON_HV_TRAP_H
+
+#include "types.h"
+#include "vmcs_fields.h"
+
+extern u64 fake_vmcs[0x8000]; /* by encoding */
+extern u64 fake_cr2, fake_cr4;
+
+/* False: #GP. */
+bool fake_rdmsr(u32 msr, u64 *value);
+bool fake_wrmsr(u32 msr, u64 value);
+
+static inline u64 vmread(enum vmcs_field field) { return fake_vmcs[field]; }
+static inline u32 vmread32(enum vmcs_field field) { return (u32)fake_vmcs[field]; }
+static inline void vmwrite(enum vmcs_field field, u64 value) { fake_vmcs[field] = value; }
+
+static inline void vmcs_change(enum vmcs_field field, u64 mask, u64 value)
+{
+    vmwrite(field, (vmread(field) & ~mask) | (value & mask));
+}
+
+static inline void write_cr2(u64 value) { fake_cr2 = value; }
+static inline u64 read_cr4(void) { return fake_cr4; }
+static inline void write_cr4(u64 value) { fake_cr4 = value; }
+
+static inline bool rdmsr_safe(u32 msr, u64 *value) { return fake_rdmsr(msr, value); }
+static inline bool wrmsr_safe(u32 msr, u64 value) { return fake_wrmsr(msr, value); }
+static inline void wrmsr(u32 msr, u64 value) { fake_wrmsr(msr, value); }
+
+static inline u64 rdmsr(u32 msr)
+{
+    u64 value = 0;
+
+    fake_rdmsr(msr, &value);
+    return value;
+}
+
+#endif
