@@ -16,7 +16,7 @@ static inline bool vmread_try(u64 field, u64 *value)
 {
     bool fail;
 
-    __asm__ volatile("vmread %2, %1" : "=@ccbe"(fail), "=r"(*value) : "r"(field));
+    __asm__ volatile("vmread %2, %1" : "=@ccbe"(fail), "=rm"(*value) : "r"(field));
     return !fail;
 }
 
@@ -24,7 +24,7 @@ static inline bool vmwrite_try(u64 field, u64 value)
 {
     bool fail;
 
-    __asm__ volatile("vmwrite %1, %2" : "=@ccbe"(fail) : "r"(value), "r"(field));
+    __asm__ volatile("vmwrite %1, %2" : "=@ccbe"(fail) : "rm"(value), "r"(field));
     return !fail;
 }
 

@@ -366,27 +366,14 @@ static u64 mirror_neighbour(const struct fill *fill, u64 entry12, u32 level)
     return mirror_page(entry12, fill->role);
 }
 
-/* L2 could write to a table that counts as unchanged because L1 did not write to it. */
-static bool hits_protected(const struct ept02 *ept, u64 entry, u32 level)
-{
-    u64 end = (entry & EPT_ADDR) + BIT64(level_shift(level)), entry01;
-    u32 level01;
-
-    if (!(entry & EPT_WRITE))
-        return false;
-    for (u64 gpa = entry & EPT_ADDR; gpa < end; gpa += BIT64(level_shift(level01)))
-        if (ept01_lookup(ept->ept01, gpa, &entry01, &level01) && !(entry01 & EPT_WRITE))
-            return true;
-    return false;
-}
-
-/* The table is locked. False: it has not been added, see hits_protected(). */
+/* The table is locked. False: it has not been added, because L2 could write to a page that counts
+   as unchanged while L1 does not write to it. */
 static bool add_page(struct ept02 *ept, struct shadow_page *page, u64 *entry, u64 value)
 {
     u64 old = load(entry);
 
     exposure_add(&ept->exposure, value, page->level);
-    if (hits_protected(ept, value, page->level)) {
+    if (exposure_hits_guard(&ept->exposure, value, page->level)) {
         exposure_remove(&ept->exposure, value, page->level);
         return false;
     }
@@ -398,21 +385,17 @@ static bool add_page(struct ept02 *ept, struct shadow_page *page, u64 *entry, u6
 
 static void unprotect_all(struct ept02 *ept, u64 entry, u32 level)
 {
-    u64 end = (entry & EPT_ADDR) + BIT64(level_shift(level)), entry01;
-    u32 level01;
+    u64 end = (entry & EPT_ADDR) + BIT64(level_shift(level));
 
-    for (u64 gpa = entry & EPT_ADDR; gpa < end; gpa += BIT64(level_shift(level01)))
-        if (ept01_lookup(ept->ept01, gpa, &entry01, &level01))
+    for (u64 gpa = entry & EPT_ADDR; gpa < end; gpa += PAGE_SIZE)
+        if (exposure_hits_guard(&ept->exposure, gpa | EPT_WRITE, 1))
             ept02_source_written(ept, gpa);
 }
 
-/* The table is locked. Pages of 1 GiB are not worth the search for what is protected in them. */
+/* The table is locked. */
 static void fill_neighbours(const struct fill *fill, struct shadow_page *page, u64 *table)
 {
     u32 first = table_index(fill->ngpa, page->level) & ~(NEIGHBOURS - 1);
-
-    if (page->level > 2)
-        return;
 
     for (u32 i = first; i < first + NEIGHBOURS; i++) {
         u64 entry = load(&table[i])
@@ -477,6 +460,92 @@ static void fill_tables(const struct fill *fill, u32 root, u32 levels)
     }
 }
 
+/* ---- the short way: EPT02's tables down to the last one are there, and as EPT12's are now ---- */
+
+struct place {
+    u32 table; /* the lowest of these, a shadow page; 0: none */
+    u64 entry; /* of EPT12, there */
+    u64 rights;
+};
+
+static u64 entry12_at(const struct shadow_page *page, u64 ngpa)
+{
+    return phys_read64(page->source + table_index(ngpa, page->level) * sizeof(u64));
+}
+
+/* The table that the entry links, if EPT12's entry is that link; else 0. It has then what it needs,
+   and no bit that is reserved. */
+static u32 follow(const struct ept02 *ept, u64 entry, u64 entry12, const struct shadow_page *page)
+{
+    u64 rights = entry & ALL_RIGHTS;
+    u64 accessed = page->role & SHADOW_ACCESSED_DIRTY ? EPT_ACCESSED : 0;
+    u64 mask = EPT_ADDR | ATTRIBUTES | EPT_LARGE | accessed | rights_of(~0ull, page->role);
+    u32 child;
+
+    if (!is_link(entry, page->level))
+        return 0;
+    child = child_of(ept, entry);
+    return (entry12 & mask) == (page_of(ept, child)->source | rights | accessed) ? child : 0;
+}
+
+static struct place find_place(const struct ept02 *ept, u32 root, u64 ngpa)
+{
+    struct place place = {.table = root, .rights = ~0ull};
+
+    for (;;) {
+        const struct shadow_page *page = page_of(ept, place.table);
+        u64 entry = load(&shadow_table(&ept->shadow, place.table)[table_index(ngpa, page->level)]);
+        u32 child;
+
+        place.entry = entry12_at(page, ngpa);
+        child = follow(ept, entry, place.entry, page);
+        if (!child)
+            return place;
+        place.rights &= entry;
+        place.table = child;
+    }
+}
+
+/* What EPT02 may have for the place's entry, if that is a page's, allows the access and has the
+   flags that the access sets. */
+static u64 mirror_place(const struct ept02 *ept, const struct place *place, u64 access)
+{
+    const struct shadow_page *page = page_of(ept, place->table);
+    u64 entry12 = place->entry, value = mirror_page(entry12, page->role);
+
+    if ((access & ~(place->rights & value)) || !ept12_is_page(entry12, page->level, &ept->caps) ||
+        phys_is_hidden(entry12 & EPT_ADDR, BIT64(level_shift(page->level))))
+        return 0;
+    return value;
+}
+
+/* True if that was possible. */
+static bool fill_place(struct ept02 *ept, const struct place *place, u64 ngpa, u64 access)
+{
+    u64 value = mirror_place(ept, place, access);
+    struct shadow_page *page = page_of(ept, place->table);
+    u64 *entry = &shadow_table(&ept->shadow, place->table)[table_index(ngpa, page->level)];
+    bool added = false;
+
+    if (!value || (page->role & SHADOW_DIRECT))
+        return false;
+    lock_page(ept, place->table);
+    page->used = true;
+    if (!page->retired && !is_link(load(entry), page->level) &&
+        entry12_at(page, ngpa) == place->entry)
+        added = add_page(ept, page, entry, value);
+    spin_unlock(&page->lock);
+    return added;
+}
+
+/* Each level covers what the next address bits of L2 are for. */
+static bool is_covered(u64 eptp12, u64 ngpa)
+{
+    return !(ngpa >> level_shift(ept12_levels(eptp12) + 1));
+}
+
+/* ---- accesses ---- */
+
 /* What EPT12 says of an access; if it allows it, with all that the access brings about there. */
 static enum ept12_result access_ept12(const struct ept02 *ept, u64 eptp12, u64 ngpa, u64 access,
                                       struct ept12_log *log, struct ept12_translation *walk)
@@ -494,7 +563,17 @@ enum ept02_result ept02_fill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, 
                              struct ept12_log *log, struct ept12_translation *walk)
 {
     const struct fill fill = {ept, walk, ngpa, role_of(eptp12)};
+    struct place place;
 
+    if (root != ept->empty && is_covered(eptp12, ngpa)) {
+        place = find_place(ept, root, ngpa);
+        if (!rights_of(place.entry, fill.role)) {
+            walk->level = page_of(ept, place.table)->level;
+            walk->rights = 0;
+            walk->convertible = !(place.entry & EPT_SUPPRESS_VE);
+            return EPT02_VIOLATION;
+        }
+    }
     switch (access_ept12(ept, eptp12, ngpa, access, log, walk)) {
     case EPT12_TRANSLATED: break;
     case EPT12_VIOLATION: return EPT02_VIOLATION;
@@ -513,8 +592,14 @@ void ept02_prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access
 {
     struct ept12_translation walk;
     const struct fill fill = {ept, &walk, ngpa, role_of(eptp12)};
+    struct place place;
 
-    if (root == ept->empty || ept12_walk(eptp12, ngpa, &ept->caps, &walk) != EPT12_TRANSLATED ||
+    if (root == ept->empty || !is_covered(eptp12, ngpa))
+        return;
+    place = find_place(ept, root, ngpa);
+    if (fill_place(ept, &place, ngpa, access))
+        return;
+    if (ept12_walk(eptp12, ngpa, &ept->caps, &walk) != EPT12_TRANSLATED ||
         (access & ~walk.rights) || !ept12_has_flags(eptp12, access & EPT_WRITE, &walk) ||
         phys_is_hidden(align_down(ept12_address(&walk, ngpa), PAGE_SIZE), PAGE_SIZE))
         return;
@@ -603,13 +688,16 @@ static bool forbid_writes(struct ept02 *ept, u64 gpa)
         ept->given++;
         ept01_split(ept->ept01, gpa, shadow_address(&ept->shadow, table));
     }
-    if (!ept01_set_writable(ept->ept01, gpa, false))
+    if (gpa >= ept->exposure.top || !ept01_set_writable(ept->ept01, gpa, false))
         return false;
     /* add_page() counts first and then looks here: one of the two sees the other. */
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    exposure_guard(&ept->exposure, gpa, true);
     if (!exposure_any(&ept->exposure, gpa))
         return true;
-    ept01_set_writable(ept->ept01, gpa, entry & EPT_WRITE);
+    if (entry & EPT_WRITE) {
+        exposure_guard(&ept->exposure, gpa, false);
+        ept01_set_writable(ept->ept01, gpa, true);
+    }
     return false;
 }
 
@@ -737,6 +825,7 @@ bool ept02_source_written(struct ept02 *ept, u64 pa)
     watch_written(ept->watches, source);
     spin_lock(ept->ept01_lock);
     ept01_set_writable(ept->ept01, source, true);
+    exposure_guard(&ept->exposure, source, false);
     spin_unlock(ept->ept01_lock);
     spin_unlock(&ept->lock);
     return true;

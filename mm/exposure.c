@@ -3,7 +3,8 @@
 #include "lib.h"
 #include "vmx.h"
 
-#define FULL 0xff
+#define FULL      0xff
+#define WORD_BITS 64
 
 static u32 shift_of(u32 level) { return PAGE_SHIFT + 9 * (level - 1); }
 
@@ -13,7 +14,7 @@ u64 exposure_size(u64 top)
 
     for (u32 level = 1; level <= EXPOSURE_LEVELS; level++)
         size += top >> shift_of(level);
-    return size;
+    return size + (top >> shift_of(1)) / 8;
 }
 
 void exposure_init(struct exposure *exposure, u64 top, void *memory)
@@ -26,6 +27,7 @@ void exposure_init(struct exposure *exposure, u64 top, void *memory)
         exposure->counts[level - 1] = at;
         at += top >> shift_of(level);
     }
+    exposure->guards = (u64 *)at;
 }
 
 /* NULL: the entry lets nobody write, or not to memory. */
@@ -66,6 +68,34 @@ bool exposure_any(const struct exposure *exposure, u64 gpa)
         return false;
     for (u32 level = 1; level <= EXPOSURE_LEVELS; level++)
         if (__atomic_load_n(&exposure->counts[level - 1][gpa >> shift_of(level)], __ATOMIC_SEQ_CST))
+            return true;
+    return false;
+}
+
+void exposure_guard(struct exposure *exposure, u64 gpa, bool guard)
+{
+    u64 page = gpa >> shift_of(1), bit = BIT64(page % WORD_BITS);
+    u64 *word = &exposure->guards[page / WORD_BITS];
+
+    if (guard)
+        __atomic_fetch_or(word, bit, __ATOMIC_SEQ_CST);
+    else
+        __atomic_fetch_and(word, ~bit, __ATOMIC_SEQ_CST);
+}
+
+bool exposure_hits_guard(const struct exposure *exposure, u64 entry, u32 level)
+{
+    u64 first = (entry & EPT_ADDR) >> shift_of(1);
+    u64 pages = BIT64(shift_of(level) - PAGE_SHIFT);
+
+    if (!(entry & EPT_WRITE) || (entry & EPT_ADDR) >= exposure->top)
+        return false;
+    if (level == 1)
+        return __atomic_load_n(&exposure->guards[first / WORD_BITS], __ATOMIC_SEQ_CST) >>
+                   first % WORD_BITS &
+               1;
+    for (u64 i = first / WORD_BITS; i < (first + pages) / WORD_BITS; i++)
+        if (__atomic_load_n(&exposure->guards[i], __ATOMIC_SEQ_CST))
             return true;
     return false;
 }

@@ -1,6 +1,7 @@
 /*
- * How many entries of EPT02 let L2 write to each page of L1's memory. A table of EPT12 that L2 can
- * write to must not count as unchanged because L1 did not write to it.
+ * How many entries of EPT02 let L2 write to each page of L1's memory, and which pages are
+ * write-protected in EPT01, for L0 to see what L1 writes there. A table of EPT12 that L2 can write
+ * to must not count as unchanged because L1 did not write to it.
  */
 #ifndef PLASTRON_MM_EXPOSURE_H
 #define PLASTRON_MM_EXPOSURE_H
@@ -13,9 +14,10 @@
 struct exposure {
     u64 top;                     /* there are counters for the memory below */
     u8 *counts[EXPOSURE_LEVELS]; /* by page of that size */
+    u64 *guards;                 /* a bit for each page of 4 KiB */
 };
 
-/* Bytes of counters for [0, top), top a multiple of 1 GiB. */
+/* Bytes of counters and bits for [0, top), top a multiple of 1 GiB. */
 u64 exposure_size(u64 top);
 
 /* All zero, in the memory given. */
@@ -27,5 +29,11 @@ void exposure_remove(struct exposure *exposure, u64 entry, u32 level);
 
 /* L2 can write to the 4-KiB page at gpa. */
 bool exposure_any(const struct exposure *exposure, u64 gpa);
+
+/* The 4-KiB page at gpa, below top, is protected, or not any more. */
+void exposure_guard(struct exposure *exposure, u64 gpa, bool guard);
+
+/* An entry of a level, with EPT_WRITE or without, would let L2 write to a protected page. */
+bool exposure_hits_guard(const struct exposure *exposure, u64 entry, u32 level);
 
 #endif
