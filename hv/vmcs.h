@@ -45,6 +45,23 @@ static inline void vmwrite(enum vmcs_field field, u64 value)
         vmcs_access_failed(true, field, value, __builtin_return_address(0));
 }
 
+/*
+ * The same on the way of each exit, without looking whether it failed: for fields that every
+ * processor has which Plastron starts on. With a current VMCS that cannot be.
+ */
+static inline u64 vmread_basic(enum vmcs_field field)
+{
+    u64 value;
+
+    __asm__ volatile("vmread %1, %0" : "=rm"(value) : "r"((u64)field) : "cc");
+    return value;
+}
+
+static inline void vmwrite_basic(enum vmcs_field field, u64 value)
+{
+    __asm__ volatile("vmwrite %0, %1" : : "rm"(value), "r"((u64)field) : "cc");
+}
+
 /* The PDPTE registers of a guest with PAE paging. */
 static inline void vmcs_write_pdptes(const u64 pdpte[4])
 {

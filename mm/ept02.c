@@ -462,77 +462,59 @@ static void fill_tables(const struct fill *fill, u32 root, u32 levels)
 
 /* ---- the short way: EPT02's tables down to the last one are there, and as EPT12's are now ---- */
 
-struct place {
-    u32 table; /* the lowest of these, a shadow page; 0: none */
-    u64 entry; /* of EPT12, there */
-    u64 rights;
-};
-
 static u64 entry12_at(const struct shadow_page *page, u64 ngpa)
 {
     return phys_read64(page->source + table_index(ngpa, page->level) * sizeof(u64));
 }
 
-/* The table that the entry links, if EPT12's entry is that link; else 0. It has then what it needs,
-   and no bit that is reserved. */
-static u32 follow(const struct ept02 *ept, u64 entry, u64 entry12, const struct shadow_page *page)
+/* Goes down from the root's table as long as an entry of EPT12 is the link that EPT02's entry is;
+   it then has the rights of that, and no bit that is reserved. The table where this ends, and
+   EPT12's entry there. */
+static u32 find_gap(const struct ept02 *ept, u32 root, u64 ngpa, u64 *entry12)
 {
-    u64 rights = entry & ALL_RIGHTS;
-    u64 accessed = page->role & SHADOW_ACCESSED_DIRTY ? EPT_ACCESSED : 0;
-    u64 mask = EPT_ADDR | ATTRIBUTES | EPT_LARGE | accessed | rights_of(~0ull, page->role);
-    u32 child;
-
-    if (!is_link(entry, page->level))
-        return 0;
-    child = child_of(ept, entry);
-    return (entry12 & mask) == (page_of(ept, child)->source | rights | accessed) ? child : 0;
-}
-
-static struct place find_place(const struct ept02 *ept, u32 root, u64 ngpa)
-{
-    struct place place = {.table = root, .rights = ~0ull};
+    u32 role = page_of(ept, root)->role, table = root;
+    u64 accessed = role & SHADOW_ACCESSED_DIRTY ? EPT_ACCESSED : 0;
+    u64 mask = EPT_ADDR | ATTRIBUTES | EPT_LARGE | accessed | rights_of(~0ull, role);
 
     for (;;) {
-        const struct shadow_page *page = page_of(ept, place.table);
-        u64 entry = load(&shadow_table(&ept->shadow, place.table)[table_index(ngpa, page->level)]);
+        const struct shadow_page *page = page_of(ept, table);
+        u64 entry = load(&shadow_table(&ept->shadow, table)[table_index(ngpa, page->level)]);
         u32 child;
 
-        place.entry = entry12_at(page, ngpa);
-        child = follow(ept, entry, place.entry, page);
-        if (!child)
-            return place;
-        place.rights &= entry;
-        place.table = child;
+        *entry12 = entry12_at(page, ngpa);
+        if (!is_link(entry, page->level))
+            return table;
+        child = child_of(ept, entry);
+        if ((*entry12 & mask) != (page_of(ept, child)->source | (entry & ALL_RIGHTS) | accessed))
+            return table;
+        table = child;
     }
 }
 
-/* What EPT02 may have for the place's entry, if that is a page's, allows the access and has the
-   flags that the access sets. */
-static u64 mirror_place(const struct ept02 *ept, const struct place *place, u64 access)
+/* What EPT02 may have for an entry of EPT12 that allows the access and has the flags that it sets.
+ */
+static u64 mirror_filled(const struct ept02 *ept, const struct shadow_page *page, u64 entry12,
+                         u64 access)
 {
-    const struct shadow_page *page = page_of(ept, place->table);
-    u64 entry12 = place->entry, value = mirror_page(entry12, page->role);
+    u64 value = mirror_page(entry12, page->role);
 
-    if ((access & ~(place->rights & value)) || !ept12_is_page(entry12, page->level, &ept->caps) ||
+    if ((access & ~value) || !ept12_is_page(entry12, page->level, &ept->caps) ||
         phys_is_hidden(entry12 & EPT_ADDR, BIT64(level_shift(page->level))))
         return 0;
     return value;
 }
 
-/* True if that was possible. */
-static bool fill_place(struct ept02 *ept, const struct place *place, u64 ngpa, u64 access)
+bool ept02_fill_gap(struct ept02 *ept, u32 gap, u64 ngpa, u64 access)
 {
-    u64 value = mirror_place(ept, place, access);
-    struct shadow_page *page = page_of(ept, place->table);
-    u64 *entry = &shadow_table(&ept->shadow, place->table)[table_index(ngpa, page->level)];
+    struct shadow_page *page = page_of(ept, gap);
+    u64 *entry = &shadow_table(&ept->shadow, gap)[table_index(ngpa, page->level)];
     bool added = false;
+    u64 value;
 
-    if (!value || (page->role & SHADOW_DIRECT))
-        return false;
-    lock_page(ept, place->table);
+    lock_page(ept, gap);
     page->used = true;
-    if (!page->retired && !is_link(load(entry), page->level) &&
-        entry12_at(page, ngpa) == place->entry)
+    value = mirror_filled(ept, page, entry12_at(page, ngpa), access);
+    if (value && !page->retired && !load(entry))
         added = add_page(ept, page, entry, value);
     spin_unlock(&page->lock);
     return added;
@@ -560,17 +542,20 @@ static enum ept12_result access_ept12(const struct ept02 *ept, u64 eptp12, u64 n
 }
 
 enum ept02_result ept02_fill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access,
-                             struct ept12_log *log, struct ept12_translation *walk)
+                             struct ept12_log *log, struct ept12_translation *walk, u32 *gap)
 {
     const struct fill fill = {ept, walk, ngpa, role_of(eptp12)};
-    struct place place;
+    u64 entry12;
 
+    *gap = 0;
     if (root != ept->empty && is_covered(eptp12, ngpa)) {
-        place = find_place(ept, root, ngpa);
-        if (!rights_of(place.entry, fill.role)) {
-            walk->level = page_of(ept, place.table)->level;
+        u32 table = find_gap(ept, root, ngpa, &entry12);
+
+        if (!rights_of(entry12, fill.role)) {
+            walk->level = page_of(ept, table)->level;
             walk->rights = 0;
-            walk->convertible = !(place.entry & EPT_SUPPRESS_VE);
+            walk->convertible = !(entry12 & EPT_SUPPRESS_VE);
+            *gap = table;
             return EPT02_VIOLATION;
         }
     }
@@ -592,14 +577,8 @@ void ept02_prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access
 {
     struct ept12_translation walk;
     const struct fill fill = {ept, &walk, ngpa, role_of(eptp12)};
-    struct place place;
 
-    if (root == ept->empty || !is_covered(eptp12, ngpa))
-        return;
-    place = find_place(ept, root, ngpa);
-    if (fill_place(ept, &place, ngpa, access))
-        return;
-    if (ept12_walk(eptp12, ngpa, &ept->caps, &walk) != EPT12_TRANSLATED ||
+    if (root == ept->empty || ept12_walk(eptp12, ngpa, &ept->caps, &walk) != EPT12_TRANSLATED ||
         (access & ~walk.rights) || !ept12_has_flags(eptp12, access & EPT_WRITE, &walk) ||
         phys_is_hidden(align_down(ept12_address(&walk, ngpa), PAGE_SIZE), PAGE_SIZE))
         return;

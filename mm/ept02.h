@@ -63,12 +63,17 @@ u64 ept02_pointer(const struct ept02 *ept, u64 eptp12, u32 root);
  * Maps the page that L2 touched at ngpa for an access that needs the rights EPT_READ ... in
  * `access`, and those around it that EPT12 maps; and sets EPT12's accessed and dirty flags; a page
  * that becomes dirty is logged. The walk of EPT12 is left in *walk. FILLED may also mean that
- * nothing was, as L1 changes EPT12 or pages have run out: L2 comes back.
+ * nothing was, as L1 changes EPT12 or pages have run out: L2 comes back. With VIOLATION, *gap is
+ * the shadow page of the table that has no such entry, or 0 if that is not known.
  */
 enum ept02_result ept02_fill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access,
-                             struct ept12_log *log, struct ept12_translation *walk);
+                             struct ept12_log *log, struct ept12_translation *walk, u32 *gap);
 
-/* The same before L2 has touched it, if EPT12 allows the access and L2 would see nothing of it. */
+/* Maps the page before L2 touches it, if EPT12 has filled the gap, and L2 would see nothing of it;
+   false if not. No epoch may have begun since the gap was found, and none is passed now. */
+bool ept02_fill_gap(struct ept02 *ept, u32 gap, u64 ngpa, u64 access);
+
+/* The same when the gap is not known. */
 void ept02_prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access);
 
 /* A zeroed page's physical address, for an overlay; 0: not now, try again later. */

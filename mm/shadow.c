@@ -20,26 +20,6 @@ void shadow_init(struct shadow *shadow, u64 start, u64 end)
     memset(shadow->buckets, 0, buckets * sizeof(u32));
 }
 
-struct shadow_page *shadow_page(const struct shadow *shadow, u32 index)
-{
-    return &shadow->pages[index];
-}
-
-u64 shadow_address(const struct shadow *shadow, u32 index)
-{
-    return shadow->base + (index - 1) * PAGE_SIZE;
-}
-
-u64 *shadow_table(const struct shadow *shadow, u32 index)
-{
-    return pool_va(shadow_address(shadow, index));
-}
-
-u32 shadow_index(const struct shadow *shadow, u64 pa)
-{
-    return (u32)((pa - shadow->base) / PAGE_SIZE) + 1;
-}
-
 /* ---- by source ---- */
 
 static u32 *bucket(const struct shadow *shadow, u64 source)

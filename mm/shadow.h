@@ -13,6 +13,7 @@
 #define PLASTRON_MM_SHADOW_H
 
 #include "boot_info.h"
+#include "pool.h"
 #include "types.h"
 #include "../hv/spinlock.h"
 
@@ -63,11 +64,26 @@ struct shadow {
 /* Takes over [start, end): physical addresses. */
 void shadow_init(struct shadow *shadow, u64 start, u64 end);
 
-struct shadow_page *shadow_page(const struct shadow *shadow, u32 index);
-u64 shadow_address(const struct shadow *shadow, u32 index);
-u64 *shadow_table(const struct shadow *shadow, u32 index);
+static inline struct shadow_page *shadow_page(const struct shadow *shadow, u32 index)
+{
+    return &shadow->pages[index];
+}
+
+static inline u64 shadow_address(const struct shadow *shadow, u32 index)
+{
+    return shadow->base + (index - 1) * PAGE_SIZE;
+}
+
+static inline u64 *shadow_table(const struct shadow *shadow, u32 index)
+{
+    return pool_va(shadow_address(shadow, index));
+}
+
 /* The index of the page at an address, which must be one's. */
-u32 shadow_index(const struct shadow *shadow, u64 pa);
+static inline u32 shadow_index(const struct shadow *shadow, u64 pa)
+{
+    return (u32)((pa - shadow->base) / PAGE_SIZE) + 1;
+}
 
 /* The page that mirrors a source, or 0. */
 u32 shadow_find(const struct shadow *shadow, u64 source, u32 level, u32 role, u64 leaf);

@@ -41,9 +41,11 @@ static enum ept02_result fill(struct cpu *cpu, u64 key, u64 ngpa, u64 qualificat
         .page = vmcs12->pml_address,
         .index = vmcs12->guest_pml_index,
     };
-    enum ept02_result result = ept02_fill(&l0.ept02, cpu->nested.root, key, ngpa,
-                                          rights_needed(key, qualification), &log, walk);
+    enum ept02_result result;
 
+    cpu->nested.missing_epoch = __atomic_load_n(&l0.epoch, __ATOMIC_SEQ_CST);
+    result = ept02_fill(&l0.ept02, cpu->nested.root, key, ngpa, rights_needed(key, qualification),
+                        &log, walk, &cpu->nested.missing_table);
     vmcs12->guest_pml_index = log.index;
     return result;
 }
@@ -116,13 +118,22 @@ static void violation_of_ept12(struct cpu *cpu, const struct ept12_translation *
     deliver_ve(cpu, qualification);
 }
 
+/* The core walks EPT02 already: an epoch that begins after this looks at l0.epoch waits for it. */
+static bool fill_gap(const struct nested *nested)
+{
+    return nested->missing_table &&
+           nested->missing_epoch == __atomic_load_n(&l0.epoch, __ATOMIC_SEQ_CST) &&
+           ept02_fill_gap(&l0.ept02, nested->missing_table, nested->missing,
+                          nested->missing_access);
+}
+
 void l2_fill_missing(struct cpu *cpu)
 {
     struct nested *nested = &cpu->nested;
 
     if (!nested->missing_key)
         return;
-    if (nested->missing_key == nested->root_key)
+    if (nested->missing_key == nested->root_key && !fill_gap(nested))
         ept02_prefill(&l0.ept02, nested->root, nested->missing_key, nested->missing,
                       nested->missing_access);
     nested->missing_key = 0;

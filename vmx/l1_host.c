@@ -15,6 +15,7 @@
 #define HOST_CODE32_AR 0xc09bu
 #define HOST_DATA_AR   0xc093u
 #define HOST_TSS_AR    0x8bu
+#define TSS_LIMIT      0x67u
 #define DR7_INITIAL    0x400u
 
 static bool host_is_64bit(const struct vmcs12 *vmcs12)
@@ -35,39 +36,35 @@ struct l2_leftover l1_host_read_leftover(const struct vmcs12 *vmcs12)
     };
 }
 
-static void load_segment(u32 index, u16 selector, u32 ar)
+static void load_segment(u32 index, u16 selector, u64 base, u32 ar)
 {
-    vmwrite(GUEST_ES_SELECTOR + 2 * index, selector);
-    vmwrite(GUEST_ES_BASE + 2 * index, 0);
-    vmwrite(GUEST_ES_LIMIT + 2 * index, 0xffffffff);
-    vmwrite(GUEST_ES_AR_BYTES + 2 * index, ar);
+    vmwrite_basic(GUEST_ES_SELECTOR + 2 * index, selector);
+    vmwrite_basic(GUEST_ES_BASE + 2 * index, base);
+    vmwrite_basic(GUEST_ES_LIMIT + 2 * index, index == SEG_TR ? TSS_LIMIT : 0xffffffff);
+    vmwrite_basic(GUEST_ES_AR_BYTES + 2 * index, ar);
 }
 
-static void load_data_segment(u32 index, u16 selector)
+static void load_data_segment(u32 index, u16 selector, u64 base)
 {
-    load_segment(index, selector, selector ? HOST_DATA_AR : AR_UNUSABLE_MASK);
+    load_segment(index, selector, base, selector ? HOST_DATA_AR : AR_UNUSABLE_MASK);
 }
 
 /* SDM vol. 3, "Loading Host Segment and Descriptor-Table Registers". */
 static void load_segments(const struct vmcs12 *vmcs12)
 {
-    load_segment(SEG_CS, vmcs12->host_cs_selector,
+    load_segment(SEG_CS, vmcs12->host_cs_selector, 0,
                  host_is_64bit(vmcs12) ? HOST_CODE64_AR : HOST_CODE32_AR);
-    load_data_segment(SEG_SS, vmcs12->host_ss_selector);
-    load_data_segment(SEG_DS, vmcs12->host_ds_selector);
-    load_data_segment(SEG_ES, vmcs12->host_es_selector);
-    load_data_segment(SEG_FS, vmcs12->host_fs_selector);
-    load_data_segment(SEG_GS, vmcs12->host_gs_selector);
-    vmwrite(GUEST_FS_BASE, vmcs12->host_fs_base);
-    vmwrite(GUEST_GS_BASE, vmcs12->host_gs_base);
-    load_segment(SEG_TR, vmcs12->host_tr_selector, HOST_TSS_AR);
-    vmwrite(GUEST_TR_BASE, vmcs12->host_tr_base);
-    vmwrite(GUEST_TR_LIMIT, 0x67);
-    load_segment(SEG_LDTR, 0, AR_UNUSABLE_MASK);
-    vmwrite(GUEST_GDTR_BASE, vmcs12->host_gdtr_base);
-    vmwrite(GUEST_GDTR_LIMIT, 0xffff);
-    vmwrite(GUEST_IDTR_BASE, vmcs12->host_idtr_base);
-    vmwrite(GUEST_IDTR_LIMIT, 0xffff);
+    load_data_segment(SEG_SS, vmcs12->host_ss_selector, 0);
+    load_data_segment(SEG_DS, vmcs12->host_ds_selector, 0);
+    load_data_segment(SEG_ES, vmcs12->host_es_selector, 0);
+    load_data_segment(SEG_FS, vmcs12->host_fs_selector, vmcs12->host_fs_base);
+    load_data_segment(SEG_GS, vmcs12->host_gs_selector, vmcs12->host_gs_base);
+    load_segment(SEG_TR, vmcs12->host_tr_selector, vmcs12->host_tr_base, HOST_TSS_AR);
+    load_segment(SEG_LDTR, 0, 0, AR_UNUSABLE_MASK);
+    vmwrite_basic(GUEST_GDTR_BASE, vmcs12->host_gdtr_base);
+    vmwrite_basic(GUEST_GDTR_LIMIT, 0xffff);
+    vmwrite_basic(GUEST_IDTR_BASE, vmcs12->host_idtr_base);
+    vmwrite_basic(GUEST_IDTR_LIMIT, 0xffff);
 }
 
 /* SDM vol. 3, "Loading Host Control Registers, Debug Registers, MSRs". */
@@ -79,12 +76,12 @@ static void load_control_registers(const struct vmcs12 *vmcs12)
         cr4 |= CR4_PAE;
     else
         cr4 &= ~CR4_PCIDE;
-    vmwrite(GUEST_CR0, vmcs12->host_cr0 | CR0_ET);
-    vmwrite(CR0_READ_SHADOW, vmcs12->host_cr0 | CR0_ET);
-    vmwrite(GUEST_CR3, vmcs12->host_cr3);
-    vmwrite(GUEST_CR4, cr4);
-    vmwrite(CR4_READ_SHADOW, cr4);
-    vmwrite(GUEST_DR7, DR7_INITIAL);
+    vmwrite_basic(GUEST_CR0, vmcs12->host_cr0 | CR0_ET);
+    vmwrite_basic(CR0_READ_SHADOW, vmcs12->host_cr0 | CR0_ET);
+    vmwrite_basic(GUEST_CR3, vmcs12->host_cr3);
+    vmwrite_basic(GUEST_CR4, cr4);
+    vmwrite_basic(CR4_READ_SHADOW, cr4);
+    vmwrite_basic(GUEST_DR7, DR7_INITIAL);
 }
 
 static void clear_uinv(void)
@@ -103,13 +100,14 @@ static void load_msrs(const struct vmcs12 *vmcs12, const struct l2_leftover *lef
 
     if (wide)
         efer |= EFER_LMA | EFER_LME;
-    vmwrite(GUEST_IA32_EFER, exit & VM_EXIT_LOAD_IA32_EFER ? vmcs12->host_ia32_efer : efer);
-    vmwrite(GUEST_IA32_PAT, exit & VM_EXIT_LOAD_IA32_PAT ? vmcs12->host_ia32_pat : leftover->pat);
+    vmwrite_basic(GUEST_IA32_EFER, exit & VM_EXIT_LOAD_IA32_EFER ? vmcs12->host_ia32_efer : efer);
+    vmwrite_basic(GUEST_IA32_PAT,
+                  exit & VM_EXIT_LOAD_IA32_PAT ? vmcs12->host_ia32_pat : leftover->pat);
     vmcs_change(VM_ENTRY_CONTROLS, VM_ENTRY_IA32E_MODE, wide ? VM_ENTRY_IA32E_MODE : 0);
-    vmwrite(GUEST_IA32_DEBUGCTL, 0);
-    vmwrite(GUEST_SYSENTER_CS, vmcs12->host_ia32_sysenter_cs);
-    vmwrite(GUEST_SYSENTER_ESP, vmcs12->host_ia32_sysenter_esp);
-    vmwrite(GUEST_SYSENTER_EIP, vmcs12->host_ia32_sysenter_eip);
+    vmwrite_basic(GUEST_IA32_DEBUGCTL, 0);
+    vmwrite_basic(GUEST_SYSENTER_CS, vmcs12->host_ia32_sysenter_cs);
+    vmwrite_basic(GUEST_SYSENTER_ESP, vmcs12->host_ia32_sysenter_esp);
+    vmwrite_basic(GUEST_SYSENTER_EIP, vmcs12->host_ia32_sysenter_eip);
     if (exit & VM_EXIT_LOAD_PERF_GLOBAL_CTRL)
         wrmsr_safe(MSR_IA32_PERF_GLOBAL_CTRL, vmcs12->host_ia32_perf_global_ctrl);
     if (exit & VM_EXIT_CLEAR_UINV)
@@ -137,12 +135,12 @@ static void load_run_state(const struct vmcs12 *vmcs12, const struct l2_leftover
         blocking = 0;
     if (leftover->nmi_blocked)
         blocking = INTERRUPTIBILITY_NMI;
-    vmwrite(GUEST_RIP, vmcs12->host_rip);
-    vmwrite(GUEST_RSP, vmcs12->host_rsp);
-    vmwrite(GUEST_RFLAGS, RFLAGS_FIXED);
-    vmwrite(GUEST_INTERRUPTIBILITY_INFO, blocking);
-    vmwrite(GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
-    vmwrite(GUEST_PENDING_DBG_EXCEPTIONS, 0);
+    vmwrite_basic(GUEST_RIP, vmcs12->host_rip);
+    vmwrite_basic(GUEST_RSP, vmcs12->host_rsp);
+    vmwrite_basic(GUEST_RFLAGS, RFLAGS_FIXED);
+    vmwrite_basic(GUEST_INTERRUPTIBILITY_INFO, blocking);
+    vmwrite_basic(GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
+    vmwrite_basic(GUEST_PENDING_DBG_EXCEPTIONS, 0);
 }
 
 /* A 32-bit host with PAE paging. SDM vol. 3, "Checking and Loading Host Page-Directory-Pointer-

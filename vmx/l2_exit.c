@@ -40,13 +40,13 @@ static void save_exit_information(struct vmcs12 *vmcs12, u32 reason, u64 qualifi
 {
     vmcs12->vm_exit_reason = reason;
     vmcs12->exit_qualification = qualification;
-    vmcs12->vm_exit_intr_info = vmread32(VM_EXIT_INTR_INFO);
-    vmcs12->vm_exit_intr_error_code = vmread32(VM_EXIT_INTR_ERROR_CODE);
-    vmcs12->idt_vectoring_info_field = vmread32(IDT_VECTORING_INFO_FIELD);
-    vmcs12->idt_vectoring_error_code = vmread32(IDT_VECTORING_ERROR_CODE);
-    vmcs12->vm_exit_instruction_len = vmread32(VM_EXIT_INSTRUCTION_LEN);
-    vmcs12->vmx_instruction_info = vmread32(VMX_INSTRUCTION_INFO);
-    vmcs12->guest_linear_address = vmread(GUEST_LINEAR_ADDRESS);
+    vmcs12->vm_exit_intr_info = (u32)vmread_basic(VM_EXIT_INTR_INFO);
+    vmcs12->vm_exit_intr_error_code = (u32)vmread_basic(VM_EXIT_INTR_ERROR_CODE);
+    vmcs12->idt_vectoring_info_field = (u32)vmread_basic(IDT_VECTORING_INFO_FIELD);
+    vmcs12->idt_vectoring_error_code = (u32)vmread_basic(IDT_VECTORING_ERROR_CODE);
+    vmcs12->vm_exit_instruction_len = (u32)vmread_basic(VM_EXIT_INSTRUCTION_LEN);
+    vmcs12->vmx_instruction_info = (u32)vmread_basic(VMX_INSTRUCTION_INFO);
+    vmcs12->guest_linear_address = vmread_basic(GUEST_LINEAR_ADDRESS);
     if (reason == EXIT_REASON_EPT_VIOLATION || reason == EXIT_REASON_EPT_MISCONFIG)
         vmcs12->guest_physical_address = vmread(GUEST_PHYSICAL_ADDRESS);
     vmcs12->vm_entry_intr_info_field &= ~INTR_INFO_VALID_MASK;

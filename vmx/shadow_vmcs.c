@@ -110,7 +110,7 @@ void shadow_vmcs_load(struct cpu *cpu, const struct vmcs02 *slot)
     if (!l0.has_shadowing)
         return;
     vmcs_switch(slot->shadow_pa);
-#define X(field, member) vmwrite(field, vmcs12->member);
+#define X(field, member) vmwrite_basic(field, vmcs12->member);
     WRITTEN(X)
     ONLY_READ(X)
 #undef X
@@ -130,7 +130,7 @@ void shadow_vmcs_store(struct cpu *cpu, const struct vmcs02 *slot)
     if (!l0.has_shadowing)
         return;
     vmcs_switch(slot->shadow_pa);
-#define X(field, member) vmcs12->member = (__typeof__(vmcs12->member))vmread(field);
+#define X(field, member) vmcs12->member = (__typeof__(vmcs12->member))vmread_basic(field);
     WRITTEN(X)
 #undef X
     if (has_tpr_threshold)

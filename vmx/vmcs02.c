@@ -339,7 +339,7 @@ static void load_hot(struct cpu *cpu, struct vmcs02 *slot)
     const struct vmcs12 *vmcs12 = slot->vmcs12;
     u32 proc = vmcs12->cpu_based_vm_exec_control;
 
-#define X(field, member) vmwrite(field, vmcs12->member);
+#define X(field, member) vmwrite_basic(field, vmcs12->member);
     HOT_GUEST(X)
 #undef X
     vmwrite(CPU_BASED_VM_EXEC_CONTROL, proc | l0.controls.proc);
@@ -472,7 +472,7 @@ void vmcs02_save(struct vmcs02 *slot)
 {
     struct vmcs12 *vmcs12 = slot->vmcs12;
 
-#define X(field, member) vmcs12->member = (__typeof__(vmcs12->member))vmread(field);
+#define X(field, member) vmcs12->member = (__typeof__(vmcs12->member))vmread_basic(field);
     HOT_GUEST(X)
 #undef X
     vmcs12->guest_cs_ar_bytes = vmread32(GUEST_CS_AR_BYTES);

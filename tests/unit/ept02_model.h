@@ -254,6 +254,8 @@ static inline enum verdict verdict_of_ept12(u64 key, u64 ngpa, u64 access)
     return w.address >= HIDDEN && w.address < HIDDEN + HIDDEN_SIZE ? HIDDEN_MEMORY : ALLOWED;
 }
 
+static u32 gap12;
+
 /* ---- L2 ---- */
 
 /* As before each VM entry. */
@@ -282,7 +284,8 @@ static inline enum verdict fill(u32 core, u64 ngpa, u64 access)
 {
     enum ept02_result result;
 
-    result = ept02_fill(&ept, cores[core].root, cores[core].key, ngpa, access, &log, &walk12);
+    result =
+        ept02_fill(&ept, cores[core].root, cores[core].key, ngpa, access, &log, &walk12, &gap12);
     switch (result) {
     case EPT02_FILLED: return ALLOWED;
     case EPT02_HIDDEN: return HIDDEN_MEMORY;

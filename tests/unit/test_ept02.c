@@ -276,6 +276,58 @@ static void prefilling_is_not_to_be_seen(void **state)
     check_pages(0, 0);
 }
 
+/* What L1 was told of by an EPT violation, it mends; the shadow page of the table is known. */
+static void gaps_are_filled(void **state)
+{
+    u64 at;
+    u32 gap;
+
+    (void)state;
+    at = map12(ROOT, NGPA, 1, 0);
+    enter_l2(0, KEY);
+    assert_int_equal(touch(0, NGPA, EPT_READ), VIOLATION); /* and the tables are not there yet */
+    map12(ROOT, NGPA + PAGE_SIZE, 1, DATA | EPT_RWX | WB);
+    assert_int_equal(touch(0, NGPA + PAGE_SIZE, EPT_READ), ALLOWED);
+    assert_int_equal(touch(0, NGPA, EPT_READ), VIOLATION);
+    gap = gap12;
+    assert_int_not_equal(gap, 0);
+    assert_int_equal(walk12.level, 1);
+    assert_false(ept02_fill_gap(&ept, gap, NGPA, EPT_READ)); /* it is still one */
+    write12(at, DATA | EPT_READ | WB);
+    assert_false(ept02_fill_gap(&ept, gap, NGPA, EPT_WRITE));
+    write12(at, DATA | EPT_WRITE | WB); /* misconfigured */
+    assert_false(ept02_fill_gap(&ept, gap, NGPA, EPT_WRITE));
+    write12(at, HIDDEN | EPT_RWX | WB);
+    assert_false(ept02_fill_gap(&ept, gap, NGPA, EPT_READ));
+    assert_absent(NGPA);
+    write12(at, DATA | EPT_RWX | WB);
+    assert_true(ept02_fill_gap(&ept, gap, NGPA, EPT_WRITE));
+    assert_reaches(NGPA, DATA | (NGPA & 0xfff));
+    assert_false(ept02_fill_gap(&ept, gap, NGPA, EPT_WRITE)); /* there is no gap any more */
+    check_pages(0, 0);
+}
+
+/* The flags that the access would set are there, or L2's touch has to set them. */
+static void gaps_with_flags(void **state)
+{
+    u64 at;
+
+    (void)state;
+    at = map12(ROOT, NGPA, 1, 0);
+    map12(ROOT, NGPA + PAGE_SIZE, 1, DATA | EPT_RWX | WB);
+    enter_l2(0, KEY | EPTP_AD);
+    assert_int_equal(touch(0, NGPA + PAGE_SIZE, EPT_READ), ALLOWED);
+    assert_int_equal(touch(0, NGPA, EPT_WRITE), VIOLATION);
+    assert_int_not_equal(gap12, 0);
+    write12(at, DATA | EPT_RWX | WB);
+    assert_false(ept02_fill_gap(&ept, gap12, NGPA, EPT_READ));
+    write12(at, DATA | EPT_RWX | WB | EPT_ACCESSED);
+    assert_false(ept02_fill_gap(&ept, gap12, NGPA, EPT_WRITE));
+    assert_true(ept02_fill_gap(&ept, gap12, NGPA, EPT_READ));
+    assert_false(walk_of_ept02(0, NGPA).rights & EPT_WRITE);
+    check_pages(0, 0);
+}
+
 /* ---- Hidden memory, and what EPT12 does not allow ---- */
 
 static void a_large_page_around_hidden_memory_is_divided(void **state)
@@ -1180,6 +1232,8 @@ int main(void)
         TEST(prefilling_is_not_to_be_seen),
         TEST(a_large_page_around_hidden_memory_is_divided),
         TEST(a_table_where_a_divided_page_begins),
+        TEST(gaps_are_filled),
+        TEST(gaps_with_flags),
         TEST(what_EPT12_does_not_allow_is_told),
         TEST(trees_share_tables),
         TEST(roles_share_nothing),

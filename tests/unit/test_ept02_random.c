@@ -496,9 +496,10 @@ static void look_at(u32 page)
     if (w.verdict != ALLOWED) {
         enum verdict verdict = VIOLATION;
         struct ept12_translation walk;
+        u32 gap;
 
         if (ept02_fill(&ept, cores[self].root, cores[self].key, ngpa_of(page), EPT_READ,
-                       &(struct ept12_log){0}, &walk) == EPT02_FILLED)
+                       &(struct ept12_log){0}, &walk, &gap) == EPT02_FILLED)
             verdict = ALLOWED;
         catch_up(self);
         assert_true(verdict == ALLOWED || verdict == VIOLATION);
