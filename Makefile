@@ -157,6 +157,7 @@ UNIT_route := vmx/route.c $(FAKE)
 UNIT_shadow := mm/shadow.c $(FAKE)
 UNIT_symbols := hv/symbols.c
 UNIT_task_switch := hv/task_switch.c vmx/decode.c mm/walk.c mm/pool.c vmx/check_guest.c $(FAKE)
+UNIT_watch := $(EPT02)
 UNIT_vmfunc := vmx/vmfunc.c hv/inject.c $(CHECKS) $(FAKE)
 UNIT_FLAGS_vmfunc := -include tests/unit/fake_vmcs.h
 UNIT_walk := mm/walk.c mm/pool.c $(FAKE)
