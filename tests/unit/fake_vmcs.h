@@ -20,6 +20,8 @@ extern u64 fake_cr2, fake_cr4;
 bool fake_rdmsr(u32 msr, u64 *value);
 bool fake_wrmsr(u32 msr, u64 value);
 
+bool fake_vmclear(u64 pa);
+
 static inline u64 vmread(enum vmcs_field field) { return fake_vmcs[field]; }
 static inline u32 vmread32(enum vmcs_field field) { return (u32)fake_vmcs[field]; }
 static inline void vmwrite(enum vmcs_field field, u64 value) { fake_vmcs[field] = value; }
@@ -29,6 +31,7 @@ static inline void vmcs_change(enum vmcs_field field, u64 mask, u64 value)
     vmwrite(field, (vmread(field) & ~mask) | (value & mask));
 }
 
+static inline bool vmclear(u64 pa) { return fake_vmclear(pa); }
 static inline void write_cr2(u64 value) { fake_cr2 = value; }
 static inline u64 read_cr4(void) { return fake_cr4; }
 static inline void write_cr4(u64 value) { fake_cr4 = value; }
