@@ -75,8 +75,8 @@ static bool check_guest(struct cpu *cpu, struct vmcs02 *slot, u64 pdpte[4], u64 
     const struct vmcs12 *vmcs12 = slot->vmcs12;
 
     if (!slot->guest_dirty && !vmcs12->vm_entry_msr_load_count && !guest_uses_pae(vmcs12) &&
-        vmcs12->vmcs_link_pointer == NO_ADDRESS && !(vmcs12->guest_cr4 & l0.hidden_cr4) &&
-        !perf_global_refused(vmcs12))
+        !slot->guest_pdptes && vmcs12->vmcs_link_pointer == NO_ADDRESS &&
+        !(vmcs12->guest_cr4 & l0.hidden_cr4) && !perf_global_refused(vmcs12))
         return true;
     slots_refresh_guest(cpu, slot);
     return check_guest_state(vmcs12, &l0.caps, slot->vmcs12_pa, pdpte, qualification);
