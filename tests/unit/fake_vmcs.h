@@ -21,6 +21,7 @@ bool fake_rdmsr(u32 msr, u64 *value);
 bool fake_wrmsr(u32 msr, u64 value);
 
 bool fake_vmclear(u64 pa);
+bool fake_vmptrld(u64 pa);
 
 static inline u64 vmread(enum vmcs_field field) { return fake_vmcs[field]; }
 static inline u32 vmread32(enum vmcs_field field) { return (u32)fake_vmcs[field]; }
@@ -32,6 +33,21 @@ static inline void vmcs_change(enum vmcs_field field, u64 mask, u64 value)
 }
 
 static inline bool vmclear(u64 pa) { return fake_vmclear(pa); }
+static inline bool vmptrld(u64 pa) { return fake_vmptrld(pa); }
+
+static inline bool invept(u64 type, u64 eptp)
+{
+    (void)type;
+    (void)eptp;
+    return true;
+}
+
+static inline void vmcs_write_pdptes(const u64 pdpte[4])
+{
+    for (u32 i = 0; i < 4; i++)
+        vmwrite((enum vmcs_field)(GUEST_PDPTR0 + 2 * i), pdpte[i]);
+}
+
 static inline void write_cr2(u64 value) { fake_cr2 = value; }
 static inline u64 read_cr4(void) { return fake_cr4; }
 static inline void write_cr4(u64 value) { fake_cr4 = value; }
