@@ -652,13 +652,15 @@ void ept02_each_pointer(struct ept02 *ept, u64 eptp, void (*flush)(u64 pointer))
 
 /* ---- reading again ---- */
 
-/* False if EPT01 does not map the page, there is no memory for the tables that it takes, or L2 can
-   write to it; then all stays, as other pages may rely on it. EPT01's lock is held. */
+/* False if EPT01 does not map the page for good, there is no memory for the tables that it takes,
+   or L2 can write to it; then all stays, as other pages may rely on it. EPT01's lock is held. */
 static bool forbid_writes(struct ept02 *ept, u64 gpa)
 {
     u64 entry = 0;
     u32 level;
 
+    if (gpa >= ept->exposure.top)
+        return false;
     while (ept01_lookup(ept->ept01, gpa, &entry, &level) && level > 1) {
         u32 table = ept->given < ept->shadow.count / GIVEN_PART ? shadow_take(&ept->shadow) : 0;
 

@@ -6,7 +6,8 @@
 
 static void start(struct ept02 *ept, struct watch *watch, u64 pa)
 {
-    if (!watch->page) {
+    if (!watch->listed) {
+        watch->listed = true;
         watch->next = ept->watches;
         ept->watches = watch;
     }
@@ -19,17 +20,18 @@ static void protect(struct ept02 *ept, struct watch *watch)
 {
     if (++watch->quiet < 1u << watch->patience)
         return;
-    watch->protected = ept02_forbid_writes(ept, watch->page);
-    watch->protected_at = cores_new_epoch();
     watch->quiet = 0;
-    if (!watch->protected && watch->patience < PATIENCE_MAX)
+    watch->protected = ept02_forbid_writes(ept, watch->page);
+    if (watch->protected)
+        watch->protected_at = cores_new_epoch();
+    else if (watch->patience < PATIENCE_MAX)
         watch->patience++;
 }
 
 /* Asked before the copy is made: who has caught up cannot change the page any more. */
 static void look(struct ept02 *ept, struct watch *watch, u64 pa)
 {
-    if (watch->page != pa)
+    if (!watch->listed || watch->page != pa)
         start(ept, watch, pa);
     if (!watch->protected)
         protect(ept, watch);

@@ -11,8 +11,9 @@
 struct ept02;
 
 struct watch {
-    u64 page;   /* 0: none */
-    bool still; /* L1 cannot write there without L0; read without the lock */
+    u64 page;
+    bool listed; /* there is a page */
+    bool still;  /* L1 cannot write there without L0; read without the lock */
     bool protected;
     u8 quiet, patience; /* copies since then, and how many it takes, as a power of two */
     u64 protected_at;   /* all cores that have passed this epoch cannot write any more */

@@ -58,6 +58,13 @@ static enum vm_instruction_error check_entry(struct vmcs02 *slot, bool launch)
     return check_controls_and_host(slot);
 }
 
+/* L0 loads this one, not vmcs02; whether that is to be is a control, not guest state. */
+static bool perf_global_refused(const struct vmcs12 *vmcs12)
+{
+    return (vmcs12->vm_entry_controls & VM_ENTRY_LOAD_PERF_GLOBAL_CTRL) &&
+           (vmcs12->guest_ia32_perf_global_ctrl & l0.caps.perf_global_reserved);
+}
+
 /*
  * Guest state that L1 has not written since it was last checked is the processor's to check:
  * vmcs02 holds just that, and its answer reaches L1. Not so where MSRs are loaded before, where
@@ -68,7 +75,8 @@ static bool check_guest(struct cpu *cpu, struct vmcs02 *slot, u64 pdpte[4], u64 
     const struct vmcs12 *vmcs12 = slot->vmcs12;
 
     if (!slot->guest_dirty && !vmcs12->vm_entry_msr_load_count && !guest_uses_pae(vmcs12) &&
-        vmcs12->vmcs_link_pointer == NO_ADDRESS && !(vmcs12->guest_cr4 & l0.hidden_cr4))
+        !slot->guest_pdptes && vmcs12->vmcs_link_pointer == NO_ADDRESS &&
+        !(vmcs12->guest_cr4 & l0.hidden_cr4) && !perf_global_refused(vmcs12))
         return true;
     slots_refresh_guest(cpu, slot);
     return check_guest_state(vmcs12, &l0.caps, slot->vmcs12_pa, pdpte, qualification);

@@ -33,6 +33,7 @@ struct vmcs02 {
     u32 basic_controls;  /* of these, what vmcs02 was made with */
     bool guest_dirty;    /* L1 wrote a guest field that is not copied at each entry */
     bool guest_stale;    /* vmcs02 has newer guest fields that are not copied at each exit */
+    bool guest_pdptes;   /* PDPTEs are among these */
     u64 last_used;       /* counts VMPTRLDs: the lowest is evicted */
     u64 written[2];      /* pages of L1's that the hardware writes to for vmcs02; 0: none */
 };

@@ -413,19 +413,12 @@ void vmcs02_load(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l1
     load_msr_bitmap(slot);
 }
 
-/* As L2 left: what L1 may have written to vmcs12 since then does not matter. */
-static bool vmcs02_uses_pae(void)
-{
-    return (vmread(GUEST_CR0) & CR0_PG) && (vmread(GUEST_CR4) & CR4_PAE) &&
-           !(vmread(GUEST_IA32_EFER) & EFER_LMA);
-}
-
 void vmcs02_save_rare_guest(struct vmcs02 *slot)
 {
     struct vmcs12 *vmcs12 = slot->vmcs12;
 
     copy_out(vmcs12, rare_guest, ARRAY_SIZE(rare_guest));
-    if ((vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_EPT) && vmcs02_uses_pae()) {
+    if (slot->guest_pdptes) {
         vmcs12->guest_pdptr0 = vmread(GUEST_PDPTR0);
         vmcs12->guest_pdptr1 = vmread(GUEST_PDPTR1);
         vmcs12->guest_pdptr2 = vmread(GUEST_PDPTR2);
@@ -480,4 +473,7 @@ void vmcs02_save(struct vmcs02 *slot)
     save_by_controls(vmcs12);
     save_mode(slot);
     slot->guest_stale = true;
+    /* As L2 left: what L1 writes to vmcs12 from now on does not matter. */
+    slot->guest_pdptes =
+        (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_EPT) && guest_uses_pae(vmcs12);
 }

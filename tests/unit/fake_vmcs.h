@@ -20,6 +20,9 @@ extern u64 fake_cr2, fake_cr4;
 bool fake_rdmsr(u32 msr, u64 *value);
 bool fake_wrmsr(u32 msr, u64 value);
 
+bool fake_vmclear(u64 pa);
+bool fake_vmptrld(u64 pa);
+
 static inline u64 vmread(enum vmcs_field field) { return fake_vmcs[field]; }
 static inline u32 vmread32(enum vmcs_field field) { return (u32)fake_vmcs[field]; }
 static inline void vmwrite(enum vmcs_field field, u64 value) { fake_vmcs[field] = value; }
@@ -27,6 +30,22 @@ static inline void vmwrite(enum vmcs_field field, u64 value) { fake_vmcs[field] 
 static inline void vmcs_change(enum vmcs_field field, u64 mask, u64 value)
 {
     vmwrite(field, (vmread(field) & ~mask) | (value & mask));
+}
+
+static inline bool vmclear(u64 pa) { return fake_vmclear(pa); }
+static inline bool vmptrld(u64 pa) { return fake_vmptrld(pa); }
+
+static inline bool invept(u64 type, u64 eptp)
+{
+    (void)type;
+    (void)eptp;
+    return true;
+}
+
+static inline void vmcs_write_pdptes(const u64 pdpte[4])
+{
+    for (u32 i = 0; i < 4; i++)
+        vmwrite((enum vmcs_field)(GUEST_PDPTR0 + 2 * i), pdpte[i]);
 }
 
 static inline void write_cr2(u64 value) { fake_cr2 = value; }

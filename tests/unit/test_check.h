@@ -310,8 +310,8 @@ static void change_apply(const struct change *change, struct vmcs12 *v, struct v
 }
 
 /* Runs rows; outcome() names what the check says of one. Reports every row that differs. */
-static void rows_run(const struct row *rows, u32 count,
-                     s32 (*outcome)(const struct vmcs12 *, const struct vmx_caps *))
+static inline void rows_run(const struct row *rows, u32 count,
+                            s32 (*outcome)(const struct vmcs12 *, const struct vmx_caps *))
 {
     u32 wrong = 0;
 

@@ -1,0 +1,761 @@
+/*
+ * VM entries of an L1 that does anything with its VMCSs, on two cores: each ends as the whole of
+ * the checks has it, and vmcs02 is what it would be if it was made anew. What L0 keeps from one
+ * entry to the next is not to be seen.
+ */
+#include "test_check.h"
+
+#include "hv/epoch.h"
+#include "hv/l0.h"
+#include "hv/panic.h"
+#include "hv/vmcs01.h"
+#include "vmx/ept_violation.h"
+#include "vmx/instructions.h"
+#include "vmx/l2.h"
+#include "vmx/l2_exit.h"
+#include "vmx/msr_list.h"
+#include "vmx/shadow12.h"
+#include "vmx/shadow_vmcs.h"
+#include "vmx/slots.h"
+#include "vmx/vmcs02.h"
+
+#define CORES     2u
+#define REGIONS   6u /* more than slots */
+#define REGION(i) (0x100000ull + (i)*PAGE_SIZE)
+#define HARDWARE  (CORES * (1 + 2 * VMCS02_SLOTS))
+#define NO_REGION (~0u)
+#define UNDO_MAX  64u
+
+struct l0 l0;
+u64 fake_vmcs[0x8000], fake_cr2, fake_cr4;
+
+/* ---- The processor: its VMCSs, of which one is in fake_vmcs ---- */
+
+static const u16 fields[] = {
+#define X(name, encoding, member, needs) encoding,
+    VMCS12_FIELDS(X)
+#undef X
+};
+
+static u64 hardware[HARDWARE][ARRAY_SIZE(fields)];
+static u32 loaded = NO_REGION;
+
+static u32 index_of(u32 field)
+{
+    for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
+        if (fields[i] == field)
+            return i;
+    fail();
+    return 0;
+}
+
+static void unload(void)
+{
+    for (u32 i = 0; loaded != NO_REGION && i < ARRAY_SIZE(fields); i++)
+        hardware[loaded][i] = fake_vmcs[fields[i]];
+}
+
+static u32 hardware_at(u64 pa)
+{
+    assert_true(pa >= PAGE_SIZE && pa <= HARDWARE * PAGE_SIZE);
+    return (u32)(pa / PAGE_SIZE - 1);
+}
+
+bool fake_vmptrld(u64 pa)
+{
+    unload();
+    loaded = hardware_at(pa);
+    for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
+        fake_vmcs[fields[i]] = hardware[loaded][i];
+    return true;
+}
+
+bool fake_vmclear(u64 pa)
+{
+    if (loaded == hardware_at(pa)) {
+        unload();
+        loaded = NO_REGION;
+    }
+    return true;
+}
+
+bool fake_rdmsr(u32 msr, u64 *value)
+{
+    (void)msr;
+    *value = 0;
+    return true;
+}
+
+bool fake_wrmsr(u32 msr, u64 value)
+{
+    (void)msr;
+    (void)value;
+    return true;
+}
+
+/* ---- L1's memory: the VMCS regions ---- */
+
+static struct vmcs12 regions[REGIONS];
+static u64 page[PAGE_SIZE / sizeof(u64)];
+
+static u8 *region_at(u64 pa)
+{
+    if (pa < REGION(0) || pa >= REGION(REGIONS))
+        return NULL;
+    return (u8 *)&regions[(pa - REGION(0)) / PAGE_SIZE] + pa % PAGE_SIZE;
+}
+
+void phys_read(void *to, u64 pa, u64 len)
+{
+    if (region_at(pa))
+        memcpy(to, region_at(pa), len);
+    else
+        memset(to, 0xff, len);
+}
+
+void phys_write(u64 pa, const void *from, u64 len)
+{
+    assert_non_null(region_at(pa));
+    memcpy(region_at(pa), from, len);
+}
+
+bool phys_is_hidden(u64 pa, u64 len)
+{
+    (void)pa;
+    (void)len;
+    return false;
+}
+
+void *pool_va(u64 pa)
+{
+    (void)pa;
+    return page;
+}
+
+/* ---- The rest of L0 ---- */
+
+static struct cpu cores[CORES];
+static struct vmcs12 copies[CORES][VMCS02_SLOTS];
+static u32 failed_with; /* a VM-instruction error, or an exit reason above */
+
+void panic(const char *format, ...)
+{
+    fail_msg("%s", format);
+    __builtin_unreachable();
+}
+
+void vm_fail(struct cpu *cpu, enum vm_instruction_error error)
+{
+    cpu->nested.current->vmcs12->vm_instruction_error = error;
+    failed_with = error;
+}
+
+/* What vmx/l2_exit.c does to the slot. */
+void l2_entry_failed(struct cpu *cpu, u32 reason, u64 qualification)
+{
+    struct vmcs02 *slot = cpu->nested.current;
+
+    if (cpu->in_l2) {
+        if (slot->guest_stale)
+            vmcs02_save_rare_guest(slot);
+        vmcs_switch(cpu->vmcs01_pa);
+        cpu->in_l2 = false;
+    }
+    slot->vmcs12->vm_exit_reason = reason | VMX_EXIT_REASONS_FAILED_VMENTRY;
+    slot->vmcs12->exit_qualification = qualification;
+    slot->controls_dirty = true;
+    slot->guest_dirty = true;
+    slot->guest_stale = false;
+    shadow_vmcs_load(cpu, slot);
+    failed_with = reason | VMX_EXIT_REASONS_FAILED_VMENTRY;
+}
+
+void l2_pending_init(struct cpu *cpu) { (void)cpu; }
+void l2_fill_missing(struct cpu *cpu) { (void)cpu; }
+void vmcs01_flush_translations(void) {}
+void vmcs_init_host(struct cpu *cpu) { (void)cpu; }
+void vmcs_load_cet_once(struct cpu *cpu) { (void)cpu; }
+
+void epoch_set_walking(struct cpu *cpu, bool walks)
+{
+    (void)cpu;
+    (void)walks;
+}
+
+u64 msr_list_load(u64 pa, u32 count)
+{
+    (void)pa;
+    (void)count;
+    return 0;
+}
+
+void shadow12_load(struct cpu *cpu, const struct vmcs02 *slot)
+{
+    (void)cpu;
+    (void)slot;
+}
+
+u64 shadow12_link(const struct vmcs02 *slot)
+{
+    bool linked = vmcs12_secondary(slot->vmcs12) & SECONDARY_EXEC_SHADOW_VMCS;
+
+    return linked ? slot->vmcs12->vmcs_link_pointer : NO_ADDRESS;
+}
+
+void ept02_sync(struct ept02 *ept) { (void)ept; }
+u64 ept02_take_table(struct ept02 *ept) { return (u64)!ept; }
+
+void ept02_use_root(struct ept02 *ept, u64 eptp12, u32 core, u32 *user)
+{
+    (void)ept;
+    (void)eptp12;
+    (void)core;
+    *user = 1;
+}
+
+u64 ept02_pointer(const struct ept02 *ept, u64 eptp12, u32 root)
+{
+    (void)ept;
+    (void)root;
+    return eptp12;
+}
+
+void ept02_set_written(struct ept02 *ept, u64 *written, u64 pa)
+{
+    (void)ept;
+    *written = pa;
+}
+
+void ept02_each_pointer(struct ept02 *ept, u64 eptp, void (*flush)(u64 pointer))
+{
+    (void)ept;
+    flush(eptp);
+}
+
+bool watch_changed(struct ept02 *ept, struct watch *watch, u64 pa)
+{
+    (void)ept;
+    (void)watch;
+    (void)pa;
+    return true;
+}
+
+bool ept01_lookup(const struct ept01 *ept, u64 gpa, u64 *entry, u32 *level)
+{
+    (void)ept;
+    *entry = gpa | EPT_RWX;
+    *level = 1;
+    return true;
+}
+
+u64 overlay_build(struct overlay *overlay, u64 root, u32 levels, const struct overlay_page *pages,
+                  u32 count, u64 (*alloc)(void))
+{
+    (void)overlay;
+    (void)levels;
+    (void)alloc;
+    return count ? pages[0].gpa & EPT_ADDR : root;
+}
+
+/* ---- L1, and what its VMCSs contain for certain ---- */
+
+static struct vmcs12 truth[REGIONS];
+static u32 owner[REGIONS]; /* the core on which it is active, or NO_REGION */
+static u32 current[CORES]; /* region */
+static struct cpu *cpu;    /* on which L1 runs */
+
+static struct undo {
+    u32 field;
+    u64 old;
+} undo[REGIONS][UNDO_MAX];
+static u32 undos[REGIONS];
+
+static u64 random_state;
+
+static u64 random_u64(void)
+{
+    u64 z = random_state += 0x9e3779b97f4a7c15ull;
+
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+    return z ^ z >> 31;
+}
+
+static u32 random_below(u32 bound) { return (u32)(random_u64() % bound); }
+
+static u64 get(const struct vmcs12 *v, u32 field)
+{
+    return vmcs12_get(v, field_lookup(field), VMCS_FIELD_HIGH(field));
+}
+
+static void set(struct vmcs12 *v, u32 field, u64 value)
+{
+    vmcs12_set(v, field_lookup(field), VMCS_FIELD_HIGH(field), value);
+}
+
+static u64 *shadowed(u32 field)
+{
+    return &hardware[hardware_at(cpu->nested.current->shadow_pa)][index_of(field)];
+}
+
+static u64 vmread_by_L1(u32 field)
+{
+    if (l0.has_shadowing && shadow_vmcs_has(field))
+        return *shadowed(field);
+    slots_refresh_field(cpu, cpu->nested.current, field);
+    return get(cpu->nested.current->vmcs12, field);
+}
+
+static void vmwrite_by_L1(u32 field, u64 value)
+{
+    struct vmcs02 *slot = cpu->nested.current;
+
+    set(&truth[current[cpu->index]], field, value);
+    if (l0.has_shadowing && shadow_vmcs_writes(field)) {
+        *shadowed(field) = get(&truth[current[cpu->index]], field); /* of its width */
+        return;
+    }
+    slots_refresh_field(cpu, slot, field);
+    set(slot->vmcs12, field, value);
+    slots_field_written(cpu, slot, field);
+}
+
+static u32 random_field(void)
+{
+    for (;;) {
+        u32 field = fields[random_below(ARRAY_SIZE(fields))];
+
+        if (field_exists(&l0.caps, field))
+            return field;
+    }
+}
+
+static u64 random_change(u32 field, u64 old)
+{
+    static const u32 primary[] = {
+        CPU_BASED_VIRTUAL_INTR_PENDING, CPU_BASED_USE_IO_BITMAPS,
+        CPU_BASED_USE_MSR_BITMAPS,      CPU_BASED_TPR_SHADOW,
+        CPU_BASED_HLT_EXITING,          CPU_BASED_ACTIVATE_SECONDARY_CONTROLS,
+        CPU_BASED_VIRTUAL_NMI_PENDING,
+    };
+
+    switch (field) {
+    case VM_ENTRY_INTR_INFO_FIELD:
+        return random_below(2) ? INTR_INFO_VALID_MASK | random_below(2048) : 0;
+    case TPR_THRESHOLD: return random_below(16);
+    case CPU_BASED_VM_EXEC_CONTROL: return old ^ primary[random_below(ARRAY_SIZE(primary))];
+    case VMCS_LINK_POINTER: return random_below(4) ? NO_ADDRESS : TEST_LINK;
+    case VM_ENTRY_MSR_LOAD_COUNT: return random_below(2);
+    default: return random_below(8) ? old ^ BIT64(random_below(64)) : random_u64();
+    }
+}
+
+static void change_something(u32 region)
+{
+    static const u16 words[] = {PIN_BASED_VM_EXEC_CONTROL, CPU_BASED_VM_EXEC_CONTROL,
+                                SECONDARY_VM_EXEC_CONTROL, VM_EXIT_CONTROLS, VM_ENTRY_CONTROLS};
+    u32 field = random_below(2) ? words[random_below(5)] : random_field();
+    u64 value;
+
+    if (VMCS_FIELD_WIDTH(field) == VMCS_WIDTH_64 && random_below(4) == 0)
+        field |= 1;
+    value = random_change(field, get(&truth[region], field));
+    if (undos[region] < UNDO_MAX)
+        undo[region][undos[region]++] = (struct undo){field, get(&truth[region], field)};
+    vmwrite_by_L1(field, value);
+}
+
+static bool long_mode(void) { return vmread(GUEST_IA32_EFER) & EFER_LMA; }
+
+/* What an entry comes to; 0: L2 runs. */
+static u32 wanted_of(u32 region, u64 *qualification)
+{
+    const struct vmcs12 *v = &truth[region];
+    u64 pdpte[4];
+    enum vm_instruction_error error = check_controls(v, &l0.caps);
+
+    if (!error)
+        error = check_host_state(v, &l0.caps, long_mode());
+    if (error)
+        return error;
+    if (!check_guest_state(v, &l0.caps, REGION(region), pdpte, qualification))
+        return EXIT_REASON_INVALID_STATE | VMX_EXIT_REASONS_FAILED_VMENTRY;
+    return 0;
+}
+
+static void repair(u32 region)
+{
+    u64 qualification;
+
+    while (undos[region] && wanted_of(region, &qualification)) {
+        const struct undo *last = &undo[region][--undos[region]];
+
+        vmwrite_by_L1(last->field, last->old);
+    }
+}
+
+static void forget_core(u32 core)
+{
+    current[core] = NO_REGION;
+    for (u32 i = 0; i < REGIONS; i++)
+        if (owner[i] == core)
+            owner[i] = NO_REGION;
+}
+
+static void assert_same(const struct vmcs12 *v, u32 region)
+{
+    assert_int_equal(v->launch_state, truth[region].launch_state);
+    for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
+        if (get(v, fields[i]) != get(&truth[region], fields[i]))
+            fail_msg("field %#x of region %u: %#lx, not %#lx", fields[i], region, get(v, fields[i]),
+                     get(&truth[region], fields[i]));
+}
+
+static void run_on(u32 core)
+{
+    cpu = &cores[core];
+    vmcs_switch(cpu->vmcs01_pa);
+}
+
+static void clear(u32 region)
+{
+    u32 before = cpu->index;
+
+    if (owner[region] != NO_REGION)
+        run_on(owner[region]);
+    slots_clear(cpu, REGION(region));
+    truth[region].launch_state = 0;
+    if (current[cpu->index] == region)
+        current[cpu->index] = NO_REGION;
+    owner[region] = NO_REGION;
+    assert_same(&regions[region], region);
+    run_on(before);
+}
+
+static void make_current(u32 region)
+{
+    if (owner[region] != cpu->index)
+        clear(region);
+    slots_make_current(cpu, REGION(region), VMCS12_REVISION);
+    owner[region] = cpu->index;
+    current[cpu->index] = region;
+}
+
+static void leave_vmx(void)
+{
+    slots_flush_all(cpu);
+    for (u32 i = 0; i < REGIONS; i++)
+        if (owner[i] == cpu->index)
+            assert_same(&regions[i], i);
+    forget_core(cpu->index);
+    slots_show_current(cpu);
+}
+
+/* ---- L2 ---- */
+
+static u32 hardware_refuses(u64 *qualification)
+{
+    struct vmcs12 seen = {.revision_id = VMCS12_REVISION};
+    u64 pdpte[4];
+
+    for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
+        set(&seen, fields[i], fake_vmcs[fields[i]]);
+    seen.vmcs_link_pointer = NO_ADDRESS;
+    return check_guest_state(&seen, &l0.hw, 0, pdpte, qualification) ? 0
+                                                                     : EXIT_REASON_INVALID_STATE;
+}
+
+/* Fields of guest state that vmcs02 has as they are in vmcs12. */
+static bool is_plain_guest(u32 field)
+{
+    switch (field) {
+    case VMCS_LINK_POINTER:
+    case GUEST_IA32_DEBUGCTL:
+    case GUEST_IA32_PAT:
+    case GUEST_IA32_EFER:
+    case GUEST_IA32_PERF_GLOBAL_CTRL:
+    case GUEST_PDPTR0:
+    case GUEST_PDPTR1:
+    case GUEST_PDPTR2:
+    case GUEST_PDPTR3:
+    case GUEST_DR7:
+    case GUEST_SMBASE:
+    case GUEST_INTR_STATUS:
+    case GUEST_PML_INDEX:
+    case VMX_PREEMPTION_TIMER_VALUE: return false;
+    default: return VMCS_FIELD_TYPE(field) == VMCS_TYPE_GUEST && field_exists(&l0.caps, field);
+    }
+}
+
+static void assert_vmcs02(u32 region, const struct l1_state *l1)
+{
+    struct vmcs02 *slot = cpu->nested.current;
+    u64 before[ARRAY_SIZE(fields)], pdpte[4];
+
+    for (u32 i = 0; i < 4; i++)
+        pdpte[i] = fake_vmcs[GUEST_PDPTR0 + 2 * i];
+    if (guest_uses_pae(&truth[region]) &&
+        (vmcs12_secondary(&truth[region]) & SECONDARY_EXEC_ENABLE_EPT))
+        assert_int_equal(pdpte[0], truth[region].guest_pdptr0);
+    for (u32 i = 0; i < ARRAY_SIZE(fields); i++) {
+        before[i] = fake_vmcs[fields[i]];
+        if (is_plain_guest(fields[i]) && before[i] != get(&truth[region], fields[i]))
+            fail_msg("guest field %#x: %#lx, not %#lx", fields[i], before[i],
+                     get(&truth[region], fields[i]));
+    }
+    /* The controls once more, all of them. */
+    slot->controls_dirty = true;
+    vmcs02_load(cpu, slot, l1, pdpte);
+    for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
+        if (fake_vmcs[fields[i]] != before[i])
+            fail_msg("field %#x: %#lx, made anew %#lx", fields[i], before[i], fake_vmcs[fields[i]]);
+}
+
+static void change_mode(void)
+{
+    fake_vmcs[GUEST_IA32_EFER] ^= EFER_LMA | EFER_LME;
+    fake_vmcs[GUEST_RIP] = 0x1000;
+    fake_vmcs[GUEST_CR4] &= ~CR4_PCIDE;
+    for (u32 i = 0; i < 4; i++)
+        fake_vmcs[GUEST_PDPTR0 + 2 * i] = (u64)random_below(16) << 12 | 1;
+}
+
+static void run_l2(void)
+{
+    fake_vmcs[GUEST_RIP] = random_below(0x10000);
+    fake_vmcs[GUEST_RSP] = random_below(0x10000);
+    fake_vmcs[GUEST_CR3] = (u64)random_below(0x10000) << 12;
+    fake_vmcs[GUEST_FS_BASE] = random_below(0x10000);
+    fake_vmcs[GUEST_GDTR_LIMIT] = random_below(0x10000);
+    fake_vmcs[VMX_PREEMPTION_TIMER_VALUE] = random_below(0x10000);
+    fake_vmcs[GUEST_INTERRUPTIBILITY_INFO] = 0;
+    fake_vmcs[GUEST_IA32_PAT] = 0x0606060606060606;
+    if ((fake_vmcs[GUEST_CR0] & CR0_PG) && (fake_vmcs[GUEST_CR4] & CR4_PAE) && !random_below(8))
+        change_mode();
+}
+
+/* SDM vol. 3, "Saving Guest State". */
+static void save_truth(struct vmcs12 *v)
+{
+    u32 exit = v->vm_exit_controls;
+
+    for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
+        if (is_plain_guest(fields[i]))
+            set(v, fields[i], fake_vmcs[fields[i]]);
+    v->vm_entry_controls &= ~VM_ENTRY_IA32E_MODE;
+    if (fake_vmcs[GUEST_IA32_EFER] & EFER_LMA)
+        v->vm_entry_controls |= VM_ENTRY_IA32E_MODE;
+    if (exit & VM_EXIT_SAVE_IA32_EFER)
+        v->guest_ia32_efer = fake_vmcs[GUEST_IA32_EFER];
+    if (exit & VM_EXIT_SAVE_IA32_PAT)
+        v->guest_ia32_pat = fake_vmcs[GUEST_IA32_PAT];
+    if (exit & VM_EXIT_SAVE_DEBUG_CONTROLS) {
+        v->guest_dr7 = fake_vmcs[GUEST_DR7];
+        v->guest_ia32_debugctl = fake_vmcs[GUEST_IA32_DEBUGCTL];
+    }
+    if (exit & VM_EXIT_SAVE_PERF_GLOBAL_CTRL)
+        v->guest_ia32_perf_global_ctrl = 0;
+    if (exit & VM_EXIT_SAVE_PREEMPTION_TIMER)
+        v->vmx_preemption_timer_value = (u32)fake_vmcs[VMX_PREEMPTION_TIMER_VALUE];
+    if (vmcs12_secondary(v) & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
+        v->guest_intr_status = (u16)fake_vmcs[GUEST_INTR_STATUS];
+    if (vmcs12_secondary(v) & SECONDARY_EXEC_SHADOW_VMCS)
+        v->vm_instruction_error = (u32)fake_vmcs[VM_INSTRUCTION_ERROR];
+    if ((vmcs12_secondary(v) & SECONDARY_EXEC_ENABLE_EPT) && guest_uses_pae(v)) {
+        v->guest_pdptr0 = fake_vmcs[GUEST_PDPTR0];
+        v->guest_pdptr1 = fake_vmcs[GUEST_PDPTR1];
+        v->guest_pdptr2 = fake_vmcs[GUEST_PDPTR2];
+        v->guest_pdptr3 = fake_vmcs[GUEST_PDPTR3];
+    }
+    v->vm_entry_intr_info_field &= ~INTR_INFO_VALID_MASK;
+    v->launch_state = 1;
+}
+
+/* What vmx/l2_exit.c does to the slot. */
+static void leave_l2(void)
+{
+    struct vmcs02 *slot = cpu->nested.current;
+
+    vmcs02_save(slot);
+    slot->vmcs12->vm_entry_intr_info_field &= ~INTR_INFO_VALID_MASK;
+    slot->vmcs12->launch_state = 1;
+    vmcs_switch(cpu->vmcs01_pa);
+    cpu->in_l2 = false;
+    shadow_vmcs_load(cpu, slot);
+}
+
+static u32 outcomes[3]; /* L2 has run, invalid guest state, VMfail */
+
+static void enter(u32 region)
+{
+    struct vmcs12 *v = &truth[region];
+    struct l1_state l1;
+    u64 wanted_qualification = 0, qualification = 0;
+    u32 wanted;
+
+    fake_vmcs[GUEST_IA32_PAT] = random_below(2) ? 0 : 0x0004000400040004;
+    l1 = vmcs02_read_l1_state();
+    wanted = wanted_of(region, &wanted_qualification);
+    failed_with = 0;
+    l2_enter(cpu, !v->launch_state);
+    if (!failed_with && hardware_refuses(&qualification))
+        l2_entry_failed(cpu, EXIT_REASON_INVALID_STATE, qualification);
+    if (failed_with != wanted)
+        fail_msg("an entry: %#x, not %#x", failed_with, wanted);
+    if (wanted & VMX_EXIT_REASONS_FAILED_VMENTRY) {
+        outcomes[1]++;
+        v->vm_exit_reason = wanted;
+        v->exit_qualification = wanted_qualification;
+    } else if (wanted) {
+        outcomes[2]++;
+        v->vm_instruction_error = wanted;
+    } else {
+        outcomes[0]++;
+        assert_vmcs02(region, &l1);
+        run_l2();
+        save_truth(v);
+        leave_l2();
+    }
+}
+
+/* ---- The whole ---- */
+
+static void make_host_32(struct vmcs12 *v)
+{
+    v->vm_exit_controls &= ~(VM_EXIT_HOST_ADDR_SPACE_SIZE | VM_EXIT_LOAD_IA32_EFER);
+    v->host_rip = 0x1000;
+    v->host_ss_selector = 8;
+    v->host_cr4 &= ~CR4_PCIDE;
+}
+
+static void make_machine(bool shadowing)
+{
+    static const enum base bases[] = {BASE_64, BASE_PAE, BASE_REAL, BASE_64_RESTRICTED};
+    static u8 bitmap[2][PAGE_SIZE];
+
+    memset(&l0, 0, sizeof(l0));
+    memset(cores, 0, sizeof(cores));
+    memset(hardware, 0, sizeof(hardware));
+    memset(bitmap, 0xff, sizeof(bitmap));
+    memset(undos, 0, sizeof(undos));
+    loaded = NO_REGION;
+    l0.hw = skylake;
+    l0.has_shadowing = shadowing;
+    l0.hidden_cr4 = HIDDEN_CR4;
+    l0.controls.entry =
+        VM_ENTRY_LOAD_DEBUG_CONTROLS | VM_ENTRY_LOAD_IA32_PAT | VM_ENTRY_LOAD_IA32_EFER;
+    for (u32 i = 0; i < REGIONS; i++) {
+        base_make(bases[i % ARRAY_SIZE(bases)], &truth[i], &l0.caps);
+        if (i == 1 || i == 4)
+            make_host_32(&truth[i]);
+        regions[i] = truth[i];
+        owner[i] = NO_REGION;
+    }
+    shadow_vmcs_init(bitmap[0], bitmap[1]);
+    for (u32 i = 0; i < CORES; i++) {
+        u64 pa = (1 + i * (1 + 2 * VMCS02_SLOTS)) * PAGE_SIZE;
+
+        cores[i].index = i;
+        cores[i].vmcs01_pa = pa;
+        cores[i].nested.vmxon = true;
+        current[i] = NO_REGION;
+        for (u32 j = 0; j < VMCS02_SLOTS; j++) {
+            struct vmcs02 *slot = &cores[i].nested.slots[j];
+
+            *slot = (struct vmcs02){.vmcs12_pa = NO_ADDRESS, .vmcs12 = &copies[i][j]};
+            slot->pa = pa + (1 + 2 * j) * PAGE_SIZE;
+            slot->shadow_pa = pa + (2 + 2 * j) * PAGE_SIZE;
+        }
+        run_on(i);
+        fake_vmcs[GUEST_IA32_EFER] = EFER_LMA | EFER_LME | EFER_NXE;
+        fake_vmcs[GUEST_DR7] = 0x400;
+    }
+}
+
+static void step(void)
+{
+    u32 region, random = random_below(100);
+
+    if (random < 2)
+        run_on(random_below(CORES));
+    region = current[cpu->index];
+    if (region == NO_REGION || random < 6) {
+        make_current(random_below(REGIONS));
+    } else if (random < 8) {
+        clear(random_below(REGIONS));
+    } else if (random < 9) {
+        leave_vmx();
+    } else if (random < 10) {
+        fake_vmcs[GUEST_IA32_EFER] ^= EFER_LMA | EFER_LME;
+    } else if (random < 50) {
+        change_something(region);
+    } else if (random < 60) {
+        u32 field = random_field();
+
+        assert_int_equal(vmread_by_L1(field), get(&truth[region], field));
+    } else {
+        if (random < 90)
+            repair(region);
+        enter(region);
+    }
+}
+
+static void run(bool shadowing)
+{
+    memset(outcomes, 0, sizeof(outcomes));
+    for (u32 round = 0; round < 40; round++) {
+        random_state = round;
+        make_machine(shadowing);
+        for (u32 i = 0; i < 3000; i++)
+            step();
+    }
+    for (u32 i = 0; i < 3; i++)
+        assert_true(outcomes[i] > 1000);
+}
+
+static void with_shadowing(void **state)
+{
+    (void)state;
+    run(true);
+}
+
+static void without_shadowing(void **state)
+{
+    (void)state;
+    run(false);
+}
+
+/* The field is not written in between, and vmcs02 does not load it. */
+static void a_performance_counter_control_that_was_not_loaded(void **state)
+{
+    (void)state;
+    for (u32 round = 0; round < 20; round++) {
+        u32 entry;
+
+        random_state = round;
+        make_machine(true);
+        run_on(0);
+        make_current(0);
+        entry = truth[0].vm_entry_controls;
+        assert_true(entry & VM_ENTRY_LOAD_PERF_GLOBAL_CTRL);
+        vmwrite_by_L1(VM_ENTRY_CONTROLS, entry & ~VM_ENTRY_LOAD_PERF_GLOBAL_CTRL);
+        vmwrite_by_L1(GUEST_IA32_PERF_GLOBAL_CTRL, BIT64(63));
+        enter(0);
+        assert_int_equal(failed_with, 0);
+        vmwrite_by_L1(VM_ENTRY_CONTROLS,
+                      truth[0].vm_entry_controls | VM_ENTRY_LOAD_PERF_GLOBAL_CTRL);
+        enter(0);
+        assert_int_equal(failed_with, EXIT_REASON_INVALID_STATE | VMX_EXIT_REASONS_FAILED_VMENTRY);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(with_shadowing),
+        cmocka_unit_test(without_shadowing),
+        cmocka_unit_test(a_performance_counter_control_that_was_not_loaded),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
