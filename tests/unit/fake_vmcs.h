@@ -26,6 +26,8 @@ bool fake_vmptrld(u64 pa);
 static inline u64 vmread(enum vmcs_field field) { return fake_vmcs[field]; }
 static inline u32 vmread32(enum vmcs_field field) { return (u32)fake_vmcs[field]; }
 static inline void vmwrite(enum vmcs_field field, u64 value) { fake_vmcs[field] = value; }
+static inline u64 vmread_basic(enum vmcs_field field) { return vmread(field); }
+static inline void vmwrite_basic(enum vmcs_field field, u64 value) { vmwrite(field, value); }
 
 static inline void vmcs_change(enum vmcs_field field, u64 mask, u64 value)
 {
