@@ -252,6 +252,11 @@ system: setup-build setup-emulator setup-guests setup-tests
 		$(B)/panic/plastron.efi
 	@/usr/bin/python3 -m pytest tests/system -n 2 -vv $(PYTEST)
 
+# What L2's memory costs: bare, and under Plastron.
+bench-mmu: setup-build setup-emulator setup-guests setup-tests
+	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/plastron.efi $(B)/probe.efi
+	@tests/bench/mmu
+
 test:
 	@tests/run unit fuzz-short probe conformance-check system
 
@@ -275,6 +280,7 @@ help:
 	@echo "make conformance  docs/conformance.md, from the last run of the probe"
 	@echo "make kut KUT=DIR  kvm-unit-tests, which you built in DIR, bare and under Plastron"
 	@echo "make system    Linux and KVM as L1"
+	@echo "make bench-mmu what L2's memory costs, bare and under Plastron; half an hour"
 	@echo "make image     $(B)/plastron.img, for a USB stick"
 	@echo "make           $(B)/plastron.efi and the probe; needs 'tools/setup build' once"
 	@echo "make clang     the same with clang"
@@ -285,7 +291,7 @@ help:
 clean:
 	rm -rf $(B)
 
-.PHONY: all run image unit fuzz-short fuzz probe conformance conformance-check kut system test test-all clang format help clean
+.PHONY: all run image unit fuzz-short fuzz probe conformance conformance-check kut system bench-mmu test test-all clang format help clean
 .DELETE_ON_ERROR:
 
 -include $(L0_OBJ:.o=.d) $(LOADER_OBJ:.o=.d) $(PROBE_OBJ:.o=.d)

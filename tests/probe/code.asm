@@ -888,6 +888,15 @@ GUEST_CODE 64, "race"
     jnz .again
     vmcall
 END
+GUEST_CODE 64, "touch 1 gib"
+    mov ebx, 0x40000000
+.again:
+    mov eax, [rbx]
+    add rbx, 0x1000
+    cmp ebx, 0x80000000
+    jne .again
+    vmcall
+END
 GUEST_CODE 64, "mov ss, read spare"
     mov eax, ss
     mov ss, eax

@@ -102,6 +102,10 @@ static u64 read_map(UINTN size, UINTN descriptor_size)
 
 static void run_rows(void)
 {
+    if (config.bench) {
+        rows_bench();
+        return;
+    }
     if (config.attack) {
         rows_attack();
         if (config.cpus > 1)
@@ -137,6 +141,7 @@ static void run_rows(void)
     rows_uinv();
     rows_time();
     rows_untouched();
+    rows_again();
     if (config.cpus > 1)
         rows_smp();
     rows_fuzz();

@@ -43,6 +43,7 @@ struct config_words {
     const char *only[16]; /* run only rows whose names start with one of these */
     u32 only_count;
     bool attack;    /* the rows that attack L0 instead of the ordinary ones */
+    bool bench;     /* what things cost instead */
     u64 abort;      /* the row that ends in this VMX abort instead of the ordinary ones */
     u64 cpus;       /* how many cores the machine has */
     u64 fuzz;       /* so many entries with random state, printed as hashes of blocks */
@@ -571,9 +572,11 @@ void rows_uinv(void);
 void rows_machine(void);
 void rows_attack(void);
 void rows_race(void);
+void rows_bench(void);
 void rows_smp(void);
 void rows_time(void);
 void rows_untouched(void);
+void rows_again(void);
 void rows_no_vmx(void);         /* on a processor that has none, or is not to show it */
 void rows_abort(u64 indicator); /* an enum vmx_abort */
 void rows_fuzz(void);

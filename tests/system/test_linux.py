@@ -35,6 +35,15 @@ class TestRun:
         l1.poweroff()
 
 
+class TestThirdLevel:
+    def test_guest_of_kvm_on_kvm(self, boot: Boot) -> None:
+        """KVM under KVM under Plastron: L3."""
+        l1 = boot(qemu=True, l3=True)
+        output = l1.run("l2 kvm hello long paging", 900)
+        assert "kvmguest: 3 passed, 0 failed" in output, output
+        l1.poweroff()
+
+
 @pytest.mark.full
 class TestTwoLinuxGuests:
     def test_two_linux_guests_at_once(self, boot: Boot) -> None:

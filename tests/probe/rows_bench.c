@@ -1,0 +1,100 @@
+/* What VMX instructions and entries cost, in ticks: measured, not compared. */
+#include "ept_rows.h"
+
+#define ROUNDS 200u
+#define TABLES 512u /* of EPT: 1 GiB in pages of 4 KiB */
+
+static u64 ticks(void) { return __builtin_ia32_rdtsc(); }
+
+static u64 average(void (*what)(void))
+{
+    u64 start = ticks();
+
+    for (u32 i = 0; i < ROUNDS; i++)
+        what();
+    return (ticks() - start) / ROUNDS;
+}
+
+static void nothing(void) {}
+static void read_field(void) { vm_read(GUEST_RIP); }
+static void read_rare_field(void) { vm_read(GUEST_ES_BASE); }
+static void write_rare_field(void) { vm_write(CR3_TARGET_COUNT, 0); }
+static void load_current(void) { vm_load(arena_address(PAGE_VMCS)); }
+
+static void clear_and_load(void)
+{
+    vm_clear(arena_address(PAGE_VMCS));
+    vm_load(arena_address(PAGE_VMCS));
+}
+
+static void enter(void)
+{
+    vm_write(GUEST_RIP, guest_entry);
+    guest_run(false);
+}
+
+static void flush_and_enter(void)
+{
+    flush_ept();
+    enter();
+}
+
+static void say_ticks(const char *name, void (*what)(void))
+{
+    if (row(STATE_VMCS, "bench.%s", name)) {
+        guest_setup(GUEST_64, WITH_EPT | WITH_VPID);
+        say("%lu", average(what) - average(nothing));
+        row_end();
+    }
+}
+
+/* Guest-virtual addresses from 1 GiB on, in EPT's pages of 4 KiB, all of them one page of RAM. */
+static void map_gib(void)
+{
+    u64 *directory = (u64 *)free_base, *table = directory + 512;
+
+    ((u64 *)guest_memory(L2_PDPT))[1] = SIZE_1G | PTE_P | PTE_W | PTE_A | PTE_D | PTE_PS;
+    ept_pdpt()[1] = (u64)directory | EPT_RWX;
+    for (u32 i = 0; i < TABLES; i++)
+        directory[i] = (u64)(table + i * 512) | EPT_RWX;
+    for (u32 i = 0; i < TABLES * 512; i++)
+        table[i] = arena_address(PAGE_SCRATCH) | EPT_RWX | EPT_WB_BITS;
+}
+
+/* An entry and exit alone, and with an INVEPT that has nothing to tell. */
+static void invept_row(const char *name, bool gib)
+{
+    u64 alone, flushed;
+
+    if (!row(STATE_VMCS, "bench.%s", name) || !row_needs(FEATURE_EPT))
+        return;
+    guest_setup(GUEST_64, WITH_EPT | WITH_VPID);
+    if (gib && free_size >= (TABLES + 1) * PAGE_SIZE) {
+        map_gib();
+        guest_code("touch 1 gib");
+        guest_run(true);
+        say("%s, ", vm_read(VM_EXIT_REASON) == EXIT_REASON_VMCALL ? "touched" : "NOT TOUCHED");
+    }
+    guest_code("cpuid");
+    vm_write(GUEST_RIP, guest_entry);
+    guest_run(!gib);
+    for (u32 i = 0; i < ROUNDS; i++)
+        flush_and_enter();
+    alone = average(enter);
+    flushed = average(flush_and_enter);
+    say("entry and exit %lu, with invept %lu, difference %lu", alone, flushed, flushed - alone);
+    row_end();
+}
+
+void rows_bench(void)
+{
+    say_ticks("vmread of a frequent field", read_field);
+    say_ticks("vmread of a rare field", read_rare_field);
+    say_ticks("vmwrite of a rare field", write_rare_field);
+    say_ticks("vmptrld of the current vmcs", load_current);
+    say_ticks("vmclear and vmptrld", clear_and_load);
+    say_ticks("invept", flush_ept);
+    say_ticks("invvpid", flush_vpid);
+    invept_row("invept, little mapped", false);
+    invept_row("invept, 1 gib in 4-kib pages", true);
+}
