@@ -221,6 +221,12 @@ unit: setup-build
 	@$(MAKE) --no-print-directory -j$$(nproc) $(UNIT_BIN)
 	@tests/unit/run $(UNIT_BIN)
 
+# Four cores at once map, move, drop and look at pages of EPT02, STRESS times, on this host.
+STRESS := 10000000
+stress: setup-build
+	@$(MAKE) --no-print-directory $(B)/unit/ept02_random
+	@STRESS=$(STRESS) $(B)/unit/ept02_random 'cores_*'
+
 # A short run, the same each time; and a long one of these and of the probe's, bare against Plastron.
 fuzz-short: setup-build
 	@$(MAKE) --no-print-directory -j$$(nproc) $(FUZZ_BIN)
@@ -275,6 +281,7 @@ help:
 	@echo "make test      set everything up, run all tests but the long ones"
 	@echo "make test-all  the long ones too"
 	@echo "make unit      tests of L0's and the loader's logic on this host, with sanitizers"
+	@echo "make stress    the shadow MMU under four cores at once, STRESS=$(STRESS) operations"
 	@echo "make fuzz      the same logic and VM entries at random, for FUZZ_SECONDS=600"
 	@echo "make probe     what the VMX that L1 sees does, compared with the bare machine"
 	@echo "make conformance  docs/conformance.md, from the last run of the probe"
@@ -291,7 +298,7 @@ help:
 clean:
 	rm -rf $(B)
 
-.PHONY: all run image unit fuzz-short fuzz probe conformance conformance-check kut system bench-mmu test test-all clang format help clean
+.PHONY: all run image unit stress fuzz-short fuzz probe conformance conformance-check kut system bench-mmu test test-all clang format help clean
 .DELETE_ON_ERROR:
 
 -include $(L0_OBJ:.o=.d) $(LOADER_OBJ:.o=.d) $(PROBE_OBJ:.o=.d)
