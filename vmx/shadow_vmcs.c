@@ -48,7 +48,8 @@ static bool has_tpr_threshold, has_timer, has_pml_index;
 
 static void clear_bit(u8 *bitmap, u32 bit) { bitmap[bit / 8] &= (u8)~BIT(bit % 8); }
 
-static bool add_if_offered(u32 field, u8 *vmread_bitmap, u8 *vmwrite_bitmap)
+/* True if L1 is offered the field: it need not exit for that any more. */
+static bool let(u32 field, u8 *vmread_bitmap, u8 *vmwrite_bitmap)
 {
     if (!field_exists(&l0.caps, field))
         return false;
@@ -60,16 +61,15 @@ static bool add_if_offered(u32 field, u8 *vmread_bitmap, u8 *vmwrite_bitmap)
 
 void shadow_vmcs_init(u8 *vmread_bitmap, u8 *vmwrite_bitmap)
 {
-#define X(field, member) clear_bit(vmread_bitmap, field);
+#define X(field, member) let(field, vmread_bitmap, vmwrite_bitmap);
     WRITTEN(X)
+#undef X
+#define X(field, member) let(field, vmread_bitmap, NULL);
     ONLY_READ(X)
 #undef X
-#define X(field, member) clear_bit(vmwrite_bitmap, field);
-    WRITTEN(X)
-#undef X
-    has_tpr_threshold = add_if_offered(TPR_THRESHOLD, vmread_bitmap, vmwrite_bitmap);
-    has_timer = add_if_offered(VMX_PREEMPTION_TIMER_VALUE, vmread_bitmap, vmwrite_bitmap);
-    has_pml_index = add_if_offered(GUEST_PML_INDEX, vmread_bitmap, NULL);
+    has_tpr_threshold = let(TPR_THRESHOLD, vmread_bitmap, vmwrite_bitmap);
+    has_timer = let(VMX_PREEMPTION_TIMER_VALUE, vmread_bitmap, vmwrite_bitmap);
+    has_pml_index = let(GUEST_PML_INDEX, vmread_bitmap, NULL);
 }
 
 bool shadow_vmcs_writes(u32 encoding)
