@@ -26,7 +26,7 @@ enum vm_instruction_error check_controls(const struct vmcs12 *vmcs12, const stru
 enum vm_instruction_error check_host_state(const struct vmcs12 *vmcs12, const struct vmx_caps *caps,
                                            bool l1_long_mode);
 
-/* The part of each that depends on what L1 writes all the time (shadow_vmcs_writes()) and on
+/* The part of each that depends on what L1 writes all the time (direct_is_frequent()) and on
    memory: what is left if the rest has not changed since it was valid. */
 enum vm_instruction_error check_frequent_controls(const struct vmcs12 *vmcs12,
                                                   const struct vmx_caps *caps);

@@ -8,7 +8,7 @@
 
 #include "../hv/cpu.h"
 
-/* State of L1 that L2 inherits where vmcs12 does not load it. Read from vmcs01. */
+/* State of L1 that L2 inherits where vmcs12 does not load it. */
 struct l1_state {
     u64 efer, pat, debugctl, dr7;
 };
@@ -16,16 +16,38 @@ struct l1_state {
 /* Makes a VMCS current; its address is L0's own, so failure is a panic. */
 void vmcs_switch(u64 pa);
 
-struct l1_state vmcs02_read_l1_state(void);
+/* The slot has a vmcs12: vmcs02 gets the fields that live there. vmcs01 is current before and
+   after. */
+void vmcs02_take(struct cpu *cpu, struct vmcs02 *slot);
 
-/* Everything that a VM entry of L1 puts into vmcs02; pdpte is used with PAE paging of L2. */
+/* From vmcs01 to vmcs02, to run L2, and from any other VMCS back to vmcs01. While L1 runs vmcs02 is
+   a shadow VMCS, if the processor has such, and at any time not to be run. */
+void vmcs02_enter(struct vmcs02 *slot);
+void vmcs02_leave(const struct cpu *cpu, const struct vmcs02 *slot);
+
+/* What of L1's state vmcs12 does not load, and IA32_EFER; vmcs01 is current. */
+struct l1_state vmcs02_read_l1_state(const struct vmcs12 *vmcs12);
+
+/* Everything that a VM entry of L1 puts into vmcs02 but for what is there already; pdpte is used
+   with PAE paging of L2. */
 void vmcs02_load(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l1,
                  const u64 pdpte[4]);
 
-/* At an exit to L1: guest state and exit information into vmcs12. The rarely read guest fields
-   follow when they are asked for. */
+/* L2 uses PAE paging, so that it has PDPTEs. */
+bool vmcs02_uses_pae(const struct vmcs12 *vmcs12);
+
+/* L0 may inject an event of its own into L2, if none waits for its delivery. */
+void vmcs02_borrow_event(struct vmcs02 *slot);
+
+/* L2's turn is over: L1 finds its own values in the fields that vmcs02 needed for others. */
+void vmcs02_give_back(struct vmcs02 *slot);
+
+/* At an exit to L1: what of L2's state does not stay in vmcs02. */
 void vmcs02_save(struct vmcs02 *slot);
-void vmcs02_save_rare_guest(struct vmcs02 *slot);
+
+/* All of L2's state into vmcs12, or of it the PDPTEs. */
+void vmcs02_save_guest(struct vmcs02 *slot);
+void vmcs02_save_pdptes(struct vmcs02 *slot);
 
 /* EPTP12 as EPT02 is known by, see mm/ept02.h; 0: L2 has no EPT, and EPT01's mappings. */
 u64 vmcs02_eptp12(const struct vmcs12 *vmcs12);
