@@ -515,6 +515,12 @@ static u32 random_field(void)
 
 static u64 random_change(u32 field, u64 old)
 {
+    static const u32 pin[] = {
+        PIN_BASED_NMI_EXITING,
+        PIN_BASED_VIRTUAL_NMIS,
+        PIN_BASED_NMI_EXITING | PIN_BASED_VIRTUAL_NMIS,
+        PIN_BASED_PREEMPTION_TIMER,
+    };
     static const u32 primary[] = {
         CPU_BASED_VIRTUAL_INTR_PENDING, CPU_BASED_USE_IO_BITMAPS,
         CPU_BASED_USE_MSR_BITMAPS,      CPU_BASED_TPR_SHADOW,
@@ -524,9 +530,15 @@ static u64 random_change(u32 field, u64 old)
 
     switch (field) {
     case VM_ENTRY_INTR_INFO_FIELD:
-        return random_below(2) ? INTR_INFO_VALID_MASK | random_below(2048) : 0;
+        if (random_below(2))
+            return random_below(2) ? INTR_INFO_VALID_MASK | random_below(2048) : 0;
+        return INTR_INFO_VALID_MASK | INTR_TYPE_EXCEPTION | VECTOR_GP |
+               (random_below(2) ? INTR_INFO_DELIVER_CODE_MASK : 0);
     case TPR_THRESHOLD: return random_below(16);
+    case GUEST_CR0: return old ^ (random_below(2) ? CR0_PE : BIT64(random_below(64)));
+    case PIN_BASED_VM_EXEC_CONTROL: return old ^ pin[random_below(ARRAY_SIZE(pin))];
     case CPU_BASED_VM_EXEC_CONTROL: return old ^ primary[random_below(ARRAY_SIZE(primary))];
+    case CR4_READ_SHADOW: return old ^ (random_below(2) ? CR4_SMXE : BIT64(random_below(64)));
     case VMCS_LINK_POINTER: return random_below(4) ? NO_ADDRESS : TEST_LINK;
     case VM_ENTRY_MSR_LOAD_COUNT: return random_below(2);
     default: return random_below(8) ? old ^ BIT64(random_below(64)) : random_u64();
@@ -535,9 +547,17 @@ static u64 random_change(u32 field, u64 old)
 
 static void change_something(u32 region)
 {
-    static const u16 words[] = {PIN_BASED_VM_EXEC_CONTROL, CPU_BASED_VM_EXEC_CONTROL,
-                                SECONDARY_VM_EXEC_CONTROL, VM_EXIT_CONTROLS, VM_ENTRY_CONTROLS};
-    u32 field = random_below(2) ? words[random_below(5)] : random_field();
+    static const u16 often[] = {
+        PIN_BASED_VM_EXEC_CONTROL,
+        CPU_BASED_VM_EXEC_CONTROL,
+        SECONDARY_VM_EXEC_CONTROL,
+        VM_EXIT_CONTROLS,
+        VM_ENTRY_CONTROLS,
+        VM_ENTRY_INTR_INFO_FIELD,
+        GUEST_CR0,
+        CR4_READ_SHADOW,
+    };
+    u32 field = random_below(2) ? often[random_below(ARRAY_SIZE(often))] : random_field();
     u64 value;
 
     if (VMCS_FIELD_WIDTH(field) == VMCS_WIDTH_64 && random_below(4) == 0)
@@ -686,6 +706,9 @@ static void assert_vmcs02(u32 region, const struct l1_state *l1)
             fail_msg("guest field %#x: %#lx, not %#lx", fields[i], before[i],
                      get(&truth[region], fields[i]));
     }
+    assert_int_equal(fake_vmcs[CR4_READ_SHADOW],
+                     truth[region].cr4_read_shadow &
+                         ~(l0.hidden_cr4 & ~truth[region].cr4_guest_host_mask));
     /* The controls once more, all of them. */
     saved = *slot;
     slot->borrowed_count = 0;
@@ -842,8 +865,15 @@ static bool event_for_l2(struct vmcs12 *v)
 {
     bool init = random_below(2);
 
-    if ((fake_vmcs[VM_ENTRY_INTR_INFO_FIELD] & INTR_INFO_VALID_MASK) ||
-        fake_vmcs[GUEST_INTERRUPTIBILITY_INFO] ||
+    if (fake_vmcs[VM_ENTRY_INTR_INFO_FIELD] & INTR_INFO_VALID_MASK) {
+        if (!l2_nmi_exits(cpu))
+            inject_waiting_nmi(cpu);
+        assert_true(cpu->in_l2);
+        set_monitor_trap(l2_wants_mtf(cpu));
+        cpu->step = 0;
+        return false;
+    }
+    if (fake_vmcs[GUEST_INTERRUPTIBILITY_INFO] ||
         fake_vmcs[GUEST_ACTIVITY_STATE] == ACTIVITY_WAIT_FOR_SIPI)
         return false;
     if (!init && !(v->pin_based_vm_exec_control & PIN_BASED_NMI_EXITING)) {
@@ -902,6 +932,15 @@ static void run_until_exit(struct vmcs12 *v)
     last_exit(v);
 }
 
+/* L1 looks at all it is offered. */
+static void assert_seen_by_L1(const struct vmcs12 *v)
+{
+    for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
+        if (field_exists(&l0.caps, fields[i]) && vmread_by_L1(fields[i]) != get(v, fields[i]))
+            fail_msg("field %#x: %#lx, not %#lx", fields[i], vmread_by_L1(fields[i]),
+                     get(v, fields[i]));
+}
+
 static u32 outcomes[3]; /* L2 has run, invalid guest state, VMfail */
 
 static void enter(u32 region)
@@ -944,6 +983,8 @@ static void enter(u32 region)
             run_until_exit(v);
         assert_false(cpu->in_l2);
     }
+    if (random_below(8) == 0)
+        assert_seen_by_L1(v);
 }
 
 /* ---- The whole ---- */
