@@ -59,9 +59,7 @@ bool direct_is_frequent(u32 encoding)
 #define X(field, member) case field:
         DIRECT_OFTEN(X)
 #undef X
-    case CPU_BASED_VM_EXEC_CONTROL:
-    case HOST_FS_BASE:
-    case HOST_GS_BASE: return true;
+    case CPU_BASED_VM_EXEC_CONTROL: return true;
     default: return false;
     }
 }

@@ -48,7 +48,9 @@ static enum vm_instruction_error check_controls_and_host(struct vmcs02 *slot, bo
     refresh_controls(slot->vmcs12);
     if (slot->checked && !((proc ^ slot->checked_proc) & ~free_controls())) {
         error = check_frequent_controls(vmcs12, &l0.caps);
-        return error ? error : check_frequent_host_state(vmcs12, &l0.caps, l1_long_mode);
+        if (!error && !host_mode_valid(vmcs12, l1_long_mode))
+            error = VMXERR_ENTRY_INVALID_HOST_STATE_FIELD;
+        return error;
     }
     error = check_controls(vmcs12, &l0.caps);
     if (!error)

@@ -446,12 +446,6 @@ void vmcs02_load(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l1
     load_msr_bitmap(slot);
 }
 
-bool vmcs02_uses_pae(const struct vmcs12 *vmcs12)
-{
-    return !(vmcs12->vm_entry_controls & VM_ENTRY_IA32E_MODE) && (vmread(GUEST_CR0) & CR0_PG) &&
-           (vmread(GUEST_CR4) & CR4_PAE);
-}
-
 void vmcs02_save_pdptes(struct vmcs02 *slot)
 {
     struct vmcs12 *vmcs12 = slot->vmcs12;
@@ -481,8 +475,8 @@ static void save_by_controls(struct vmcs12 *vmcs12)
     if (exit & VM_EXIT_SAVE_IA32_PAT)
         vmcs12->guest_ia32_pat = vmread(GUEST_IA32_PAT);
     if (exit & VM_EXIT_SAVE_DEBUG_CONTROLS) {
-        vmcs12->guest_dr7 = vmread(GUEST_DR7);
-        vmcs12->guest_ia32_debugctl = vmread(GUEST_IA32_DEBUGCTL);
+        vmcs12->guest_dr7 = vmread_basic(GUEST_DR7);
+        vmcs12->guest_ia32_debugctl = vmread_basic(GUEST_IA32_DEBUGCTL);
     }
     if (exit & VM_EXIT_SAVE_PERF_GLOBAL_CTRL)
         rdmsr_safe(MSR_IA32_PERF_GLOBAL_CTRL, &vmcs12->guest_ia32_perf_global_ctrl);
@@ -496,7 +490,7 @@ static void save_by_controls(struct vmcs12 *vmcs12)
 static void save_mode(struct vmcs02 *slot)
 {
     u32 *entry = &slot->vmcs12->vm_entry_controls;
-    u32 mode = vmread(GUEST_IA32_EFER) & EFER_LMA ? VM_ENTRY_IA32E_MODE : 0;
+    u32 mode = vmread_basic(GUEST_IA32_EFER) & EFER_LMA ? VM_ENTRY_IA32E_MODE : 0;
 
     if (!(l0.caps.misc & VMX_MISC_EFER_LMA) || (*entry & VM_ENTRY_IA32E_MODE) == mode)
         return;
@@ -512,5 +506,5 @@ void vmcs02_save(struct vmcs02 *slot)
     save_mode(slot);
     /* As L2 left: what L1 writes to vmcs12 from now on does not matter. */
     slot->newer_pdptes =
-        (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_EPT) && vmcs02_uses_pae(vmcs12);
+        vmcs02_uses_pae(vmcs12) && (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_EPT);
 }

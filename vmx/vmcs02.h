@@ -6,7 +6,9 @@
 #ifndef PLASTRON_VMX_VMCS02_H
 #define PLASTRON_VMX_VMCS02_H
 
+#include "x86.h"
 #include "../hv/cpu.h"
+#include "../hv/vmcs.h"
 
 /* State of L1 that L2 inherits where vmcs12 does not load it. */
 struct l1_state {
@@ -34,7 +36,11 @@ void vmcs02_load(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l1
                  const u64 pdpte[4]);
 
 /* L2 uses PAE paging, so that it has PDPTEs. */
-bool vmcs02_uses_pae(const struct vmcs12 *vmcs12);
+static inline bool vmcs02_uses_pae(const struct vmcs12 *vmcs12)
+{
+    return !(vmcs12->vm_entry_controls & VM_ENTRY_IA32E_MODE) && (vmread(GUEST_CR0) & CR0_PG) &&
+           (vmread(GUEST_CR4) & CR4_PAE);
+}
 
 /* L0 may inject an event of its own into L2, if none waits for its delivery. */
 void vmcs02_borrow_event(struct vmcs02 *slot);
