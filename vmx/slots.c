@@ -108,10 +108,10 @@ void slots_flush_all(struct cpu *cpu)
             write_back(cpu, &cpu->nested.slots[i]);
 }
 
-/* PDPTEs are vmcs12's, but for those that L2 has left. */
-static void refresh_pdptes(struct cpu *cpu, struct vmcs02 *slot)
+/* PDPTEs are vmcs12's, but for those that L2 has left: before the field is read or written. */
+static void refresh_pdptes(struct cpu *cpu, struct vmcs02 *slot, u32 encoding)
 {
-    if (!slot->newer_pdptes)
+    if (!slot->newer_pdptes || VMCS_FIELD_TYPE(encoding) != VMCS_TYPE_GUEST)
         return;
     vmcs_switch(slot->pa);
     vmcs02_save_pdptes(slot);
@@ -123,7 +123,7 @@ u64 slots_read_field(struct cpu *cpu, struct vmcs02 *slot, u32 encoding)
     u64 value;
 
     if (!direct_has(encoding)) {
-        refresh_pdptes(cpu, slot);
+        refresh_pdptes(cpu, slot, encoding);
         return vmcs12_get(slot->vmcs12, field_lookup(encoding), VMCS_FIELD_HIGH(encoding));
     }
     vmcs_switch(slot->pa);
@@ -145,7 +145,7 @@ static void note_written(struct vmcs02 *slot, u32 encoding)
 
 void slots_write_field(struct cpu *cpu, struct vmcs02 *slot, u32 encoding, u64 value)
 {
-    refresh_pdptes(cpu, slot);
+    refresh_pdptes(cpu, slot, encoding);
     vmcs12_set(slot->vmcs12, field_lookup(encoding), VMCS_FIELD_HIGH(encoding), value);
     note_written(slot, encoding);
     if (!direct_has(encoding))
