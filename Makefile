@@ -40,7 +40,8 @@ LOADER_OBJ := $(LOADER_C:%.c=$(B)/efi/%.o) $(LOADER_ASM:%.asm=$(B)/efi/%.asm.o)
 all: $(B)/plastron.efi $(B)/probe.efi
 
 # L0 is linked twice: the second time with the symbol table made from the first.
-$(B)/l0/%.o: %.c
+# How an object is made stands here, so that this file is one of its sources.
+$(B)/l0/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(CFLAGS_L0) $(LTO) -MMD -MP -c $< -o $@
@@ -287,7 +288,7 @@ help:
 	@echo "make conformance  docs/conformance.md, from the last run of the probe"
 	@echo "make kut KUT=DIR  kvm-unit-tests, which you built in DIR, bare and under Plastron"
 	@echo "make system    Linux and KVM as L1"
-	@echo "make bench-mmu what L2's memory costs, bare and under Plastron; half an hour"
+	@echo "make bench-mmu what L2's memory costs, bare and under Plastron"
 	@echo "make image     $(B)/plastron.img, for a USB stick"
 	@echo "make           $(B)/plastron.efi and the probe; needs 'tools/setup build' once"
 	@echo "make clang     the same with clang"

@@ -32,7 +32,6 @@ static bool is_plastron(void)
 static void show_shadow(void)
 {
     uint32_t all, used, ept01, reclaims;
-
     uint32_t mirrored, reads, changes, protections;
 
     __cpuid_count(CPUID_PLASTRON_SHADOW, 0, all, used, ept01, reclaims);

@@ -45,12 +45,11 @@ struct nested {
     struct vmcs02 slots[VMCS02_SLOTS];
     u64 use_count;
     u64 missing_key, missing, missing_access; /* what L1 was told by an EPT violation; 0: none */
-    u32 missing_table; /* of EPT02, where it is missing, as long as l0.epoch is missing_epoch; or 0
-                        */
-    u64 missing_epoch;
-    bool invept;  /* executed since L2 ran last */
-    u64 root_key; /* vmcs02_ept_key() of the root; 0: none */
-    u32 root;     /* of EPT02, which is not reused while it stands here; other cores read it */
+    u32 missing_table;                        /* of EPT02, where it is missing; 0: not known */
+    u64 missing_epoch;                        /* l0.epoch, as long as missing_table counts */
+    bool invept;                              /* executed since L2 ran last */
+    u64 root_key;                             /* vmcs02_ept_key() of the root; 0: none */
+    u32 root; /* of EPT02, which is not reused while it stands here; other cores read it */
     u64 overlay_key, overlay_epoch; /* of an L2 without EPT: what its overlay was built for */
     u64 overlay_pointer;
     struct overlay overlay;

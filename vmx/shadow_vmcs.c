@@ -9,15 +9,7 @@
 
 /* What KVM and Xen read and write in every exit, and exists on every processor with shadowing. */
 #define WRITTEN(X)                                                                                 \
-    X(GUEST_RIP, guest_rip)                                                                        \
-    X(GUEST_RSP, guest_rsp)                                                                        \
-    X(GUEST_RFLAGS, guest_rflags)                                                                  \
-    X(GUEST_CR0, guest_cr0)                                                                        \
-    X(GUEST_CR3, guest_cr3)                                                                        \
-    X(GUEST_CR4, guest_cr4)                                                                        \
-    X(GUEST_INTERRUPTIBILITY_INFO, guest_interruptibility_info)                                    \
-    X(GUEST_ACTIVITY_STATE, guest_activity_state)                                                  \
-    X(GUEST_PENDING_DBG_EXCEPTIONS, guest_pending_dbg_exceptions)                                  \
+    HOT_GUEST(X)                                                                                   \
     X(CPU_BASED_VM_EXEC_CONTROL, cpu_based_vm_exec_control)                                        \
     X(EXCEPTION_BITMAP, exception_bitmap)                                                          \
     X(VM_ENTRY_INTR_INFO_FIELD, vm_entry_intr_info_field)                                          \

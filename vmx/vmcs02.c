@@ -30,18 +30,6 @@ static const u16 rare_guest[] = {
     GUEST_SSP,           GUEST_INTR_SSP_TABLE, GUEST_IA32_PKRS,     GUEST_UINV,
 };
 
-/* Guest fields copied at each entry and exit. */
-#define HOT_GUEST(X)                                                                               \
-    X(GUEST_RIP, guest_rip)                                                                        \
-    X(GUEST_RSP, guest_rsp)                                                                        \
-    X(GUEST_RFLAGS, guest_rflags)                                                                  \
-    X(GUEST_CR0, guest_cr0)                                                                        \
-    X(GUEST_CR3, guest_cr3)                                                                        \
-    X(GUEST_CR4, guest_cr4)                                                                        \
-    X(GUEST_INTERRUPTIBILITY_INFO, guest_interruptibility_info)                                    \
-    X(GUEST_ACTIVITY_STATE, guest_activity_state)                                                  \
-    X(GUEST_PENDING_DBG_EXCEPTIONS, guest_pending_dbg_exceptions)
-
 /* Controls that vmcs02 takes as they are, and the feature they exist with. */
 static const u16 plain_controls[] = {
     PAGE_FAULT_ERROR_CODE_MASK,

@@ -8,6 +8,18 @@
 
 #include "../hv/cpu.h"
 
+/* Guest fields copied at each entry and exit. */
+#define HOT_GUEST(X)                                                                               \
+    X(GUEST_RIP, guest_rip)                                                                        \
+    X(GUEST_RSP, guest_rsp)                                                                        \
+    X(GUEST_RFLAGS, guest_rflags)                                                                  \
+    X(GUEST_CR0, guest_cr0)                                                                        \
+    X(GUEST_CR3, guest_cr3)                                                                        \
+    X(GUEST_CR4, guest_cr4)                                                                        \
+    X(GUEST_INTERRUPTIBILITY_INFO, guest_interruptibility_info)                                    \
+    X(GUEST_ACTIVITY_STATE, guest_activity_state)                                                  \
+    X(GUEST_PENDING_DBG_EXCEPTIONS, guest_pending_dbg_exceptions)
+
 /* State of L1 that L2 inherits where vmcs12 does not load it. Read from vmcs01. */
 struct l1_state {
     u64 efer, pat, debugctl, dr7;
