@@ -23,9 +23,9 @@
 // - An EPT violation, or what else is as transparent, during the delivery of an event saves RF = 1,
 //   not the event's own image of it, as the delivery is forgotten before it is asked for. The call
 //   of VMexitReadEFLAGS() is led through a function that asks the IDT-vectoring information.
-// - An INIT that arrives while VMX root operation blocks it is forgotten, not kept until the next VM
-//   entry or VMXOFF (SDM vol. 3, Restrictions on VMX Operation). deliver_INIT()'s jump for this case
-//   is taken out: what is pending and masked waits.
+// - An INIT that arrives while VMX root operation blocks it is forgotten, not kept until the next
+// VM
+//   entry or VMXOFF (SDM vol. 3, Restrictions on VMX Operation). deliver_INIT() is replaced.
 // - bx_instr_vmexit() is an empty function that the build calls: replaced by a counter whose totals
 //   go to the file named by PLASTRON_EXITS, as lines "cpu reason count".
 #define _GNU_SOURCE
@@ -43,6 +43,8 @@
 #define MAX_CPUS                64
 #define MAX_REASONS             128
 #define EVENT_VIRTUAL_INTERRUPT (1U << 9) // BX_EVENT_PENDING_VMX_VIRTUAL_INTR
+#define EVENT_INIT              (1U << 2) // BX_EVENT_INIT
+#define WAIT_FOR_SIPI           3         // BX_ACTIVITY_STATE_WAIT_FOR_SIPI
 #define IDT_VECTORING_INFO      0x4408
 #define EXIT_EXCEPTION          0
 #define EXIT_HLT                12 // saves RFLAGS as they are
@@ -308,15 +310,27 @@ static void mend_apic_switch(void)
         write_code(found + 1, nop, sizeof(nop));
 }
 
-// "testb $4, event_mask(%rdi); jne out". A build without it is left as it is.
+// A processor that waits for a SIPI is not changed by an INIT, nor afterwards.
+static void deliver_init(void *cpu)
+{
+    if (*event_word(cpu, event_mask_offset - 8) == WAIT_FOR_SIPI)
+        return;
+    *event_word(cpu, event_mask_offset - 4) |= EVENT_INIT;
+    *event_word(cpu, event_mask_offset + 4) = 1; // async_event
+}
+
+// deliver_SIPI() begins by "cmpl $3, activity_state(%rdi)", which comes just before the events.
 static void mend_init(void)
 {
-    static const uint8_t jump[] = {0x04, 0x75}, nop[] = {0x66, 0x90};
-    uint8_t *code = bochs_symbol("_ZN8BX_CPU_C12deliver_INITEv");
-    uint8_t *found = memmem(code, 16, jump, sizeof(jump));
+    static const uint8_t compare[] = {0x83, 0xbf};
+    const uint8_t *code = memmem((void *)real_deliver_sipi, 16, compare, sizeof(compare));
+    uint32_t offset = 0;
 
-    if (found)
-        write_code(found + 1, nop, sizeof(nop));
+    if (code)
+        memcpy(&offset, code + sizeof(compare), 4);
+    if (!code || offset != event_mask_offset - 8 || code[6] != WAIT_FOR_SIPI)
+        fail("activity_state's place in the CPU structure was not found");
+    replace(bochs_symbol("_ZN8BX_CPU_C12deliver_INITEv"), (void *)deliver_init);
 }
 
 static uint32_t exit_eflags(void *cpu, uint32_t reason, uint32_t vector)
