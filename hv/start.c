@@ -150,7 +150,7 @@ static bool build_page_tables(void)
 /* A region for VMXON or a VMCS: the revision id first. SDM vol. 3, "Format of the VMCS Region". */
 static u64 vmcs_region(u64 pa, bool shadow)
 {
-    *(u32 *)pool_va(pa) = (u32)(l0.hw.basic & VMX_BASIC_REVISION) | (shadow ? BIT(31) : 0);
+    *(u32 *)pool_va(pa) = (u32)(l0.hw.basic & VMX_BASIC_REVISION) | (shadow ? VMCS_SHADOW : 0);
     return pa;
 }
 
@@ -189,7 +189,7 @@ static bool prepare_cpu(u32 index)
         struct vmcs02 *slot = &cpu->nested.slots[i];
 
         slot->vmcs12_pa = NO_ADDRESS;
-        slot->pa = vmcs_region(pa, false);
+        slot->pa = vmcs_region(pa, l0.has_shadowing);
         slot->shadow_pa = vmcs_region(pa + PAGE_SIZE, true);
         slot->msr_bitmap_pa = pa + 2 * PAGE_SIZE;
         slot->vmcs12 = (struct vmcs12 *)(vmcs12 + i * VMCS12_COPY_SIZE);

@@ -7,8 +7,8 @@
 #include "trap.h"
 #include "vmcs.h"
 #include "x86.h"
+#include "../vmx/direct.h"
 #include "../vmx/shadow12.h"
-#include "../vmx/shadow_vmcs.h"
 
 extern u8 vm_exit[];
 
@@ -68,9 +68,10 @@ void vmcs01_compute_offer(void)
 {
     capabilities_find_missing_fields(&l0.hw, processor_has_field);
     capabilities_compute(&l0.caps, &l0.hw, l0.boot.config.mask);
+    direct_init();
     if (!l0.has_shadowing)
         return;
-    shadow_vmcs_init(pool_va(l0.vmread_bitmap), pool_va(l0.vmwrite_bitmap));
+    direct_fill_bitmaps(pool_va(l0.vmread_bitmap), pool_va(l0.vmwrite_bitmap));
     shadow12_init(pool_va(l0.absent_fields));
 }
 

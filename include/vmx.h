@@ -274,6 +274,9 @@ struct vmx_msr_entry {
     u64 value;
 };
 
+/* The shadow-VMCS indicator, in the first word of a VMCS region, with the revision. */
+#define VMCS_SHADOW BIT(31)
+
 /* IA32_VMX_BASIC */
 #define VMX_BASIC_REVISION          0x7fffffffull
 #define VMX_BASIC_SIZE_SHIFT        32

@@ -26,12 +26,15 @@ enum vm_instruction_error check_controls(const struct vmcs12 *vmcs12, const stru
 enum vm_instruction_error check_host_state(const struct vmcs12 *vmcs12, const struct vmx_caps *caps,
                                            bool l1_long_mode);
 
-/* The part of each that depends on what L1 writes all the time (shadow_vmcs_writes()) and on
-   memory: what is left if the rest has not changed since it was valid. */
+/* The part of each that depends on what L1 writes all the time (direct_is_frequent()), on memory
+   and on L1's mode: what is left if the rest has not changed since it was valid. */
 enum vm_instruction_error check_frequent_controls(const struct vmcs12 *vmcs12,
                                                   const struct vmx_caps *caps);
-enum vm_instruction_error check_frequent_host_state(const struct vmcs12 *vmcs12,
-                                                    const struct vmx_caps *caps, bool l1_long_mode);
+
+static inline bool host_mode_valid(const struct vmcs12 *vmcs12, bool l1_long_mode)
+{
+    return (bool)(vmcs12->vm_exit_controls & VM_EXIT_HOST_ADDR_SPACE_SIZE) == l1_long_mode;
+}
 
 /*
  * True if the guest state is valid, with the PDPTEs to use in pdpte if guest_uses_pae (from the

@@ -22,7 +22,8 @@ static bool host_registers_valid(const struct vmcs12 *vmcs12, const struct vmx_c
            (!(vmcs12->host_cr4 & CR4_CET) || (vmcs12->host_cr0 & CR0_WP)) &&
            !(vmcs12->host_cr3 & caps->cr3_reserved) &&
            !(not_canonical(vmcs12->host_ia32_sysenter_esp, bits) |
-             not_canonical(vmcs12->host_ia32_sysenter_eip, bits));
+             not_canonical(vmcs12->host_ia32_sysenter_eip, bits) |
+             not_canonical(vmcs12->host_fs_base, bits) | not_canonical(vmcs12->host_gs_base, bits));
 }
 
 /* The same section: MSRs that the VM-exit controls load. */
@@ -93,16 +94,6 @@ static enum vm_instruction_error result(bool valid)
     return valid ? VMXERR_NONE : VMXERR_ENTRY_INVALID_HOST_STATE_FIELD;
 }
 
-enum vm_instruction_error check_frequent_host_state(const struct vmcs12 *vmcs12,
-                                                    const struct vmx_caps *caps, bool l1_long_mode)
-{
-    u32 bits = linear_bits(vmcs12, caps);
-    bool host_64bit = vmcs12->vm_exit_controls & VM_EXIT_HOST_ADDR_SPACE_SIZE;
-
-    return result(host_64bit == l1_long_mode && !(not_canonical(vmcs12->host_fs_base, bits) |
-                                                  not_canonical(vmcs12->host_gs_base, bits)));
-}
-
 enum vm_instruction_error check_host_state(const struct vmcs12 *vmcs12, const struct vmx_caps *caps,
                                            bool l1_long_mode)
 {
@@ -110,5 +101,5 @@ enum vm_instruction_error check_host_state(const struct vmcs12 *vmcs12, const st
                  host_cet_valid(vmcs12, caps) && host_segments_valid(vmcs12, caps) &&
                  host_address_space_valid(vmcs12, caps);
 
-    return valid ? check_frequent_host_state(vmcs12, caps, l1_long_mode) : result(false);
+    return result(valid && host_mode_valid(vmcs12, l1_long_mode));
 }

@@ -35,18 +35,20 @@ static u64 rights_needed(u64 key, u64 qualification)
 static enum ept02_result fill(struct cpu *cpu, u64 key, u64 ngpa, u64 qualification,
                               struct ept12_translation *walk)
 {
-    struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
+    const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
     struct ept12_log log = {
         .enabled = vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_PML,
         .page = vmcs12->pml_address,
-        .index = vmcs12->guest_pml_index,
     };
     enum ept02_result result;
 
+    if (log.enabled)
+        log.index = (u16)vmread(GUEST_PML_INDEX);
     cpu->nested.missing_epoch = __atomic_load_n(&l0.epoch, __ATOMIC_SEQ_CST);
     result = ept02_fill(&l0.ept02, cpu->nested.root, key, ngpa, rights_needed(key, qualification),
                         &log, walk, &cpu->nested.missing_table);
-    vmcs12->guest_pml_index = log.index;
+    if (log.enabled)
+        vmwrite(GUEST_PML_INDEX, log.index);
     return result;
 }
 
@@ -91,7 +93,8 @@ static void deliver_ve(struct cpu *cpu, u64 qualification)
 {
     u32 info = INTR_INFO_VALID_MASK | INTR_TYPE_EXCEPTION | VECTOR_VE;
 
-    if (!(cpu->nested.current->vmcs12->exception_bitmap & BIT(VECTOR_VE))) {
+    if (!(vmread(EXCEPTION_BITMAP) & BIT(VECTOR_VE))) {
+        vmcs02_borrow_event(cpu->nested.current);
         inject_fault(VECTOR_VE);
         return;
     }
@@ -139,6 +142,13 @@ void l2_fill_missing(struct cpu *cpu)
     nested->missing_key = 0;
 }
 
+/* L0 delivers once more what the EPT violation has interrupted. */
+static void lend_event(struct vmcs02 *slot)
+{
+    if (vmread(IDT_VECTORING_INFO_FIELD) & INTR_INFO_VALID_MASK)
+        vmcs02_borrow_event(slot);
+}
+
 void l2_ept_violation(struct cpu *cpu)
 {
     const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
@@ -148,6 +158,7 @@ void l2_ept_violation(struct cpu *cpu)
     struct ept12_translation walk;
 
     if (!key) {
+        lend_event(cpu->nested.current);
         exit_ept_violation(cpu);
         if (!(cpu->step & STEP_HIDDEN))
             vmcs02_reload_ept(cpu, vmcs12);
@@ -165,5 +176,6 @@ void l2_ept_violation(struct cpu *cpu)
     case EPT02_FILLED: break;
     }
     vmcs02_reload_ept(cpu, vmcs12);
+    lend_event(cpu->nested.current);
     reinject_interrupted_event(qualification & EPT_VIOLATION_NMI_UNBLOCKED);
 }

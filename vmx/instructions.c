@@ -192,7 +192,6 @@ void exit_vmread(struct cpu *cpu)
 {
     struct vmcs02 *slot = cpu->nested.current;
     struct vmx_operand operand;
-    const struct field_info *info;
     u64 encoding, value;
 
     if (!may_execute(cpu))
@@ -203,13 +202,11 @@ void exit_vmread(struct cpu *cpu)
     }
     operand = operand_decode(cpu);
     encoding = operand_register(cpu, operand.reg2);
-    info = encoding >> 32 ? NULL : field_lookup((u32)encoding);
-    if (!info || !field_exists(&l0.caps, (u32)encoding)) {
+    if (encoding >> 32 || !field_exists(&l0.caps, (u32)encoding)) {
         vm_fail(cpu, VMXERR_UNSUPPORTED_VMCS_COMPONENT);
         return;
     }
-    slots_refresh_field(cpu, slot, (u32)encoding);
-    value = vmcs12_get(slot->vmcs12, info, VMCS_FIELD_HIGH(encoding));
+    value = slots_read_field(cpu, slot, (u32)encoding);
     if (operand.is_register)
         set_register(cpu, operand.reg, value);
     else if (!operand_write(&operand, &value, operand_size()))
@@ -221,7 +218,6 @@ void exit_vmwrite(struct cpu *cpu)
 {
     struct vmcs02 *slot = cpu->nested.current;
     struct vmx_operand operand;
-    const struct field_info *info;
     u64 encoding, value = 0;
 
     if (!may_execute(cpu))
@@ -236,8 +232,7 @@ void exit_vmwrite(struct cpu *cpu)
     else if (!operand_read(&operand, &value, operand_size()))
         return;
     encoding = operand_register(cpu, operand.reg2);
-    info = encoding >> 32 ? NULL : field_lookup((u32)encoding);
-    if (!info || !field_exists(&l0.caps, (u32)encoding)) {
+    if (encoding >> 32 || !field_exists(&l0.caps, (u32)encoding)) {
         vm_fail(cpu, VMXERR_UNSUPPORTED_VMCS_COMPONENT);
         return;
     }
@@ -246,9 +241,7 @@ void exit_vmwrite(struct cpu *cpu)
         vm_fail(cpu, VMXERR_VMWRITE_READ_ONLY_COMPONENT);
         return;
     }
-    slots_refresh_field(cpu, slot, (u32)encoding);
-    vmcs12_set(slot->vmcs12, info, VMCS_FIELD_HIGH(encoding), value);
-    slots_field_written(cpu, slot, (u32)encoding);
+    slots_write_field(cpu, slot, (u32)encoding, value);
     vm_succeed();
 }
 

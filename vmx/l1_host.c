@@ -25,15 +25,18 @@ static bool host_is_64bit(const struct vmcs12 *vmcs12)
 
 struct l2_leftover l1_host_read_leftover(const struct vmcs12 *vmcs12)
 {
-    bool virtual_nmis = vmcs12->pin_based_vm_exec_control & PIN_BASED_VIRTUAL_NMIS;
+    u32 exit = vmcs12->vm_exit_controls;
+    struct l2_leftover leftover = {.efer = 0};
 
-    return (struct l2_leftover){
-        .efer = vmread(GUEST_IA32_EFER),
-        .pat = vmread(GUEST_IA32_PAT),
-        .nmi_blocked =
-            !virtual_nmis && (vmread(GUEST_INTERRUPTIBILITY_INFO) & INTERRUPTIBILITY_NMI),
-        .nmi_blocking_is_l2s = !virtual_nmis,
-    };
+    if (!(exit & VM_EXIT_LOAD_IA32_EFER))
+        leftover.efer = vmread(GUEST_IA32_EFER);
+    if (!(exit & VM_EXIT_LOAD_IA32_PAT))
+        leftover.pat = vmread(GUEST_IA32_PAT);
+    if (!(vmcs12->pin_based_vm_exec_control & PIN_BASED_VIRTUAL_NMIS)) {
+        leftover.nmi_blocking_is_l2s = true;
+        leftover.nmi_blocked = vmread(GUEST_INTERRUPTIBILITY_INFO) & INTERRUPTIBILITY_NMI;
+    }
+    return leftover;
 }
 
 static void load_segment(u32 index, u16 selector, u64 base, u32 ar)

@@ -5,7 +5,6 @@
 #include "instructions.h"
 #include "l2_exit.h"
 #include "msr_list.h"
-#include "shadow_vmcs.h"
 #include "slots.h"
 #include "vmcs02.h"
 #include "../hv/epoch.h"
@@ -24,38 +23,53 @@ static u32 free_controls(void)
     return CPU_BASED_VIRTUAL_INTR_PENDING & (u32)(allowed >> 32) & ~(u32)allowed;
 }
 
+/* What the checks of controls look at of what lives in vmcs02. */
+static void refresh_controls(struct vmcs12 *vmcs12)
+{
+    u32 info = (u32)vmread_basic(VM_ENTRY_INTR_INFO_FIELD);
+
+    if (vmcs12->cpu_based_vm_exec_control & CPU_BASED_TPR_SHADOW)
+        vmcs12->tpr_threshold = vmread32(TPR_THRESHOLD);
+    vmcs12->vm_entry_intr_info_field = info;
+    if (!(info & INTR_INFO_VALID_MASK))
+        return;
+    vmcs12->vm_entry_exception_error_code = vmread32(VM_ENTRY_EXCEPTION_ERROR_CODE);
+    vmcs12->vm_entry_instruction_len = vmread32(VM_ENTRY_INSTRUCTION_LEN);
+    vmcs12->guest_cr0 = vmread(GUEST_CR0);
+}
+
 /* What was valid and has not been written since is not looked at again. */
-static enum vm_instruction_error check_controls_and_host(struct vmcs02 *slot)
+static enum vm_instruction_error check_controls_and_host(struct vmcs02 *slot, bool l1_long_mode)
 {
     const struct vmcs12 *vmcs12 = slot->vmcs12;
     u32 proc = vmcs12->cpu_based_vm_exec_control;
-    bool long_mode = vmread(GUEST_IA32_EFER) & EFER_LMA;
     enum vm_instruction_error error;
 
+    refresh_controls(slot->vmcs12);
     if (slot->checked && !((proc ^ slot->checked_proc) & ~free_controls())) {
         error = check_frequent_controls(vmcs12, &l0.caps);
-        return error ? error : check_frequent_host_state(vmcs12, &l0.caps, long_mode);
+        if (!error && !host_mode_valid(vmcs12, l1_long_mode))
+            error = VMXERR_ENTRY_INVALID_HOST_STATE_FIELD;
+        return error;
     }
     error = check_controls(vmcs12, &l0.caps);
     if (!error)
-        error = check_host_state(vmcs12, &l0.caps, long_mode);
+        error = check_host_state(vmcs12, &l0.caps, l1_long_mode);
     slot->checked = !error;
     slot->checked_proc = proc;
     return error;
 }
 
-/* SDM vol. 3, "Basic VM-Entry Checks", then those on controls and host state. */
-static enum vm_instruction_error check_entry(struct vmcs02 *slot, bool launch)
+/* SDM vol. 3, "Basic VM-Entry Checks". */
+static enum vm_instruction_error check_basics(const struct vmcs12 *vmcs12, bool launch)
 {
-    const struct vmcs12 *vmcs12 = slot->vmcs12;
-
-    if (vmread(GUEST_INTERRUPTIBILITY_INFO) & INTERRUPTIBILITY_MOV_SS)
+    if (vmread_basic(GUEST_INTERRUPTIBILITY_INFO) & INTERRUPTIBILITY_MOV_SS)
         return VMXERR_ENTRY_EVENTS_BLOCKED_BY_MOV_SS;
     if (launch && vmcs12->launch_state)
         return VMXERR_VMLAUNCH_NONCLEAR_VMCS;
     if (!launch && !vmcs12->launch_state)
         return VMXERR_VMRESUME_NONLAUNCHED_VMCS;
-    return check_controls_and_host(slot);
+    return VMXERR_NONE;
 }
 
 /* L0 loads this one, not vmcs02; whether that is to be is a control, not guest state. */
@@ -70,15 +84,15 @@ static bool perf_global_refused(const struct vmcs12 *vmcs12)
  * vmcs02 holds just that, and its answer reaches L1. Not so where MSRs are loaded before, where
  * the processor allows what L1 is not offered, and where vmcs02 needs PDPTEs from memory.
  */
-static bool check_guest(struct cpu *cpu, struct vmcs02 *slot, u64 pdpte[4], u64 *qualification)
+static bool check_guest(struct vmcs02 *slot, u64 pdpte[4], u64 *qualification)
 {
     const struct vmcs12 *vmcs12 = slot->vmcs12;
 
-    if (!slot->guest_dirty && !vmcs12->vm_entry_msr_load_count && !guest_uses_pae(vmcs12) &&
-        !slot->guest_pdptes && vmcs12->vmcs_link_pointer == NO_ADDRESS &&
-        !(vmcs12->guest_cr4 & l0.hidden_cr4) && !perf_global_refused(vmcs12))
+    if (!slot->guest_dirty && !vmcs12->vm_entry_msr_load_count && !vmcs02_uses_pae(vmcs12) &&
+        !slot->newer_pdptes && vmcs12->vmcs_link_pointer == NO_ADDRESS &&
+        !(vmread_basic(GUEST_CR4) & l0.hidden_cr4) && !perf_global_refused(vmcs12))
         return true;
-    slots_refresh_guest(cpu, slot);
+    vmcs02_save_guest(slot);
     return check_guest_state(vmcs12, &l0.caps, slot->vmcs12_pa, pdpte, qualification);
 }
 
@@ -122,31 +136,21 @@ static void follow_invept(struct cpu *cpu)
     ept02_sync(&l0.ept02);
 }
 
-void l2_enter(struct cpu *cpu, bool launch)
+/* SDM vol. 3, "VM Entries", in its order. vmcs02 is current. */
+static void enter(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l1)
 {
-    struct vmcs02 *slot = cpu->nested.current;
-    enum vm_instruction_error error;
-    struct l1_state l1;
     u64 pdpte[4] = {0};
     u64 failure;
 
-    shadow_vmcs_store(cpu, slot);
-    error = check_entry(slot, launch);
-    if (error) {
-        vm_fail(cpu, error);
-        return;
-    }
-    slots_release(cpu, slot->vmcs12->vmcs_link_pointer);
-    if (!check_guest(cpu, slot, pdpte, &failure)) {
+    if (!check_guest(slot, pdpte, &failure)) {
         l2_entry_failed(cpu, EXIT_REASON_INVALID_STATE, failure);
         return;
     }
     forget_logged(cpu, slot->vmcs12);
     follow_invept(cpu);
-    l1 = vmcs02_read_l1_state();
     /* A core that waits for a SIPI walks nothing, and does not exit when it is asked to. */
-    epoch_set_walking(cpu, slot->vmcs12->guest_activity_state != ACTIVITY_WAIT_FOR_SIPI);
-    vmcs02_load(cpu, slot, &l1, pdpte);
+    epoch_set_walking(cpu, vmread_basic(GUEST_ACTIVITY_STATE) != ACTIVITY_WAIT_FOR_SIPI);
+    vmcs02_load(cpu, slot, l1, pdpte);
     cpu->in_l2 = true;
     l2_fill_missing(cpu);
     failure = load_guest_msrs(slot->vmcs12);
@@ -157,4 +161,26 @@ void l2_enter(struct cpu *cpu, bool launch)
     flush_shared_vpid(slot->vmcs12);
     if (cpu->init_pending)
         l2_pending_init(cpu);
+}
+
+void l2_enter(struct cpu *cpu, bool launch)
+{
+    struct vmcs02 *slot = cpu->nested.current;
+    enum vm_instruction_error error = check_basics(slot->vmcs12, launch);
+    struct l1_state l1;
+
+    if (error) {
+        vm_fail(cpu, error);
+        return;
+    }
+    slots_release(cpu, slot->vmcs12->vmcs_link_pointer);
+    l1 = vmcs02_read_l1_state(slot->vmcs12);
+    vmcs02_enter(slot);
+    error = check_controls_and_host(slot, l1.efer & EFER_LMA);
+    if (!error) {
+        enter(cpu, slot, &l1);
+        return;
+    }
+    vmcs02_leave(cpu, slot);
+    vm_fail(cpu, error);
 }

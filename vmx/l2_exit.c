@@ -1,6 +1,8 @@
 #include "l2_exit.h"
 
+#include "capabilities.h"
 #include "check.h"
+#include "direct.h"
 #include "ept_violation.h"
 #include "instructions.h"
 #include "l1_host.h"
@@ -9,7 +11,6 @@
 #include "operand.h"
 #include "route.h"
 #include "shadow12.h"
-#include "shadow_vmcs.h"
 #include "vmcs02.h"
 #include "vmfunc.h"
 #include "../hv/epoch.h"
@@ -28,34 +29,50 @@ bool l2_wants_mtf(const struct cpu *cpu)
     return cpu->nested.current->vmcs12->cpu_based_vm_exec_control & CPU_BASED_MONITOR_TRAP_FLAG;
 }
 
-/* L1 injected a pending MTF VM exit; the field is valid until L1 has an exit. */
+/* L1 injected a pending MTF VM exit: vmcs12's copy is from the entry. */
 static bool mtf_injected(const struct vmcs12 *vmcs12)
 {
     return (vmcs12->vm_entry_intr_info_field & (INTR_INFO_VALID_MASK | INTR_INFO_INTR_TYPE_MASK)) ==
            (INTR_INFO_VALID_MASK | INTR_TYPE_OTHER);
 }
 
-/* SDM vol. 3, "Recording VM-Exit Information and Updating VM-Entry Control Fields". */
-static void save_exit_information(struct vmcs12 *vmcs12, u32 reason, u64 qualification)
+/* What the exit left in vmcs02, if that is not where L1 finds it. */
+static void save_exit_information(struct vmcs12 *vmcs12)
 {
-    vmcs12->vm_exit_reason = reason;
-    vmcs12->exit_qualification = qualification;
-    vmcs12->vm_exit_intr_info = (u32)vmread_basic(VM_EXIT_INTR_INFO);
-    vmcs12->vm_exit_intr_error_code = (u32)vmread_basic(VM_EXIT_INTR_ERROR_CODE);
-    vmcs12->idt_vectoring_info_field = (u32)vmread_basic(IDT_VECTORING_INFO_FIELD);
-    vmcs12->idt_vectoring_error_code = (u32)vmread_basic(IDT_VECTORING_ERROR_CODE);
-    vmcs12->vm_exit_instruction_len = (u32)vmread_basic(VM_EXIT_INSTRUCTION_LEN);
-    vmcs12->vmx_instruction_info = (u32)vmread_basic(VMX_INSTRUCTION_INFO);
-    vmcs12->guest_linear_address = vmread_basic(GUEST_LINEAR_ADDRESS);
-    if (reason == EXIT_REASON_EPT_VIOLATION || reason == EXIT_REASON_EPT_MISCONFIG)
-        vmcs12->guest_physical_address = vmread(GUEST_PHYSICAL_ADDRESS);
-    vmcs12->vm_entry_intr_info_field &= ~INTR_INFO_VALID_MASK;
+    if (l0.has_shadowing)
+        return;
+#define X(field, member) vmcs12->member = (__typeof__(vmcs12->member))vmread_basic(field);
+    DIRECT_INFORMATION(X)
+#undef X
 }
 
-static bool is_nmi_exit(const struct vmcs12 *vmcs12)
+/* Exit information that is L0's: SDM vol. 3, "Recording VM-Exit Information and Updating VM-Entry
+   Control Fields". vmcs02 is current. */
+static void record(struct vmcs02 *slot, enum vmcs_field field, u64 value)
 {
-    return vmcs12->vm_exit_reason == EXIT_REASON_EXCEPTION_NMI &&
-           (vmcs12->vm_exit_intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI;
+    if (l0.has_shadowing)
+        vmwrite_basic(field, value);
+    else
+        vmcs12_set(slot->vmcs12, field_lookup(field), false, value);
+}
+
+/* Of L2's EPT violations L1 sees the addresses of its own. */
+static void settle_address(struct vmcs02 *slot, u32 reason)
+{
+    struct vmcs12 *vmcs12 = slot->vmcs12;
+
+    if (!slot->new_address)
+        return;
+    slot->new_address = false;
+    if (reason == EXIT_REASON_EPT_VIOLATION || reason == EXIT_REASON_EPT_MISCONFIG)
+        vmcs12->guest_physical_address = vmread(GUEST_PHYSICAL_ADDRESS);
+    else if (direct_has(GUEST_PHYSICAL_ADDRESS))
+        vmwrite(GUEST_PHYSICAL_ADDRESS, vmcs12->guest_physical_address);
+}
+
+static bool is_nmi(u64 intr_info)
+{
+    return (intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI;
 }
 
 /* A step over hidden memory is vmcs02's: it must not outlive L2's turn. vmcs02 is current. */
@@ -65,77 +82,90 @@ static void end_hidden_step(struct cpu *cpu)
         hidden_step_end(cpu);
 }
 
-/* The guest part of vmcs12 is up to date; vmcs02 is current. */
-static void leave_l2(struct cpu *cpu)
+/* From vmcs02, in which L1 finds nothing of L0's, to vmcs01. */
+static void return_to_l1(struct cpu *cpu, u32 reason)
+{
+    struct vmcs02 *slot = cpu->nested.current;
+
+    settle_address(slot, reason);
+    vmcs02_give_back(slot);
+    vmcs02_leave(cpu, slot);
+    cpu->in_l2 = false;
+    epoch_set_walking(cpu, false);
+}
+
+/* The exit information is what L1 is to see; vmcs02 is current. */
+static void leave_l2(struct cpu *cpu, u32 reason, bool nmi)
 {
     struct vmcs02 *slot = cpu->nested.current;
     struct vmcs12 *vmcs12 = slot->vmcs12;
     struct l2_leftover leftover = l1_host_read_leftover(vmcs12);
     bool stored = msr_list_store(vmcs12->vm_exit_msr_store_addr, vmcs12->vm_exit_msr_store_count);
 
+    leftover.nmi_blocked |= nmi;
+    vmcs02_save(slot);
     end_hidden_step(cpu);
     shadow12_store(cpu, slot);
     vmcs12->launch_state = 1;
-    leftover.nmi_blocked |= is_nmi_exit(vmcs12);
-    vmcs_switch(cpu->vmcs01_pa);
-    cpu->in_l2 = false;
-    epoch_set_walking(cpu, false);
+    return_to_l1(cpu, reason);
     if (stored)
         l1_host_load(cpu, slot, &leftover);
     else
         l1_host_abort(cpu, slot, VMX_ABORT_SAVE_GUEST_MSR_FAIL);
-    shadow_vmcs_load(cpu, slot);
 }
 
 void l2_exit_to_l1(struct cpu *cpu, u32 reason, u64 qualification)
 {
     struct vmcs02 *slot = cpu->nested.current;
 
-    vmcs02_save(slot);
-    save_exit_information(slot->vmcs12, reason, qualification);
-    leave_l2(cpu);
+    save_exit_information(slot->vmcs12);
+    record(slot, VM_EXIT_REASON, reason);
+    record(slot, EXIT_QUALIFICATION, qualification);
+    leave_l2(cpu, reason,
+             reason == EXIT_REASON_EXCEPTION_NMI && is_nmi(vmread_basic(VM_EXIT_INTR_INFO)));
+}
+
+/* The last exit of L2 was another one, if it has run at all: vmcs02 still has its information. */
+static void exit_by_l0(struct cpu *cpu, u32 reason, u32 intr_info, u32 error_code)
+{
+    struct vmcs02 *slot = cpu->nested.current;
+
+    save_exit_information(slot->vmcs12);
+    record(slot, VM_EXIT_REASON, reason);
+    record(slot, EXIT_QUALIFICATION, 0);
+    record(slot, VM_EXIT_INTR_INFO, intr_info);
+    record(slot, VM_EXIT_INTR_ERROR_CODE, error_code);
+    record(slot, IDT_VECTORING_INFO_FIELD, 0);
+    leave_l2(cpu, reason, is_nmi(intr_info));
 }
 
 void l2_exit_event_to_l1(struct cpu *cpu, u32 intr_info, u32 error_code)
 {
-    struct vmcs02 *slot = cpu->nested.current;
-
-    vmcs02_save(slot);
-    save_exit_information(slot->vmcs12, EXIT_REASON_EXCEPTION_NMI, 0);
-    slot->vmcs12->vm_exit_intr_info = intr_info;
-    slot->vmcs12->vm_exit_intr_error_code = error_code;
-    slot->vmcs12->idt_vectoring_info_field = 0; /* vmcs02 still has the last exit's */
-    leave_l2(cpu);
+    exit_by_l0(cpu, EXIT_REASON_EXCEPTION_NMI, intr_info, error_code);
 }
 
 /* L1's host state is loaded; the guest state in vmcs12 stays as it was, as does the rest. */
 void l2_entry_failed(struct cpu *cpu, u32 reason, u64 qualification)
 {
     struct vmcs02 *slot = cpu->nested.current;
-    struct l2_leftover leftover = {.efer = 0};
+    struct l2_leftover leftover = l1_host_read_leftover(slot->vmcs12);
 
-    if (cpu->in_l2) {
-        leftover = l1_host_read_leftover(slot->vmcs12);
-        if (slot->guest_stale)
-            vmcs02_save_rare_guest(slot);
-        leftover.nmi_blocking_is_l2s = leftover.nmi_blocked = false;
-        vmcs_switch(cpu->vmcs01_pa);
-        cpu->in_l2 = false;
-        epoch_set_walking(cpu, false);
-    }
+    leftover.nmi_blocking_is_l2s = leftover.nmi_blocked = false;
+    /* What the MSR area put into vmcs02 was not there when the guest state was checked. */
+    if (slot->vmcs12->vm_entry_msr_load_count)
+        direct_load(slot->vmcs12);
+    record(slot, VM_EXIT_REASON, reason | VMX_EXIT_REASONS_FAILED_VMENTRY);
+    record(slot, EXIT_QUALIFICATION, qualification);
+    return_to_l1(cpu, reason);
     /* Nothing is loaded of guest state that is not valid, whoever has found it. */
     if (reason == EXIT_REASON_INVALID_STATE) {
         leftover.efer = vmread(GUEST_IA32_EFER);
         leftover.pat = vmread(GUEST_IA32_PAT);
     }
-    slot->vmcs12->vm_exit_reason = reason | VMX_EXIT_REASONS_FAILED_VMENTRY;
-    slot->vmcs12->exit_qualification = qualification;
     /* vmcs02 may hold what vmcs12 does not: load all of it again next time. */
     slot->controls_dirty = true;
     slot->guest_dirty = true;
-    slot->guest_stale = false;
     l1_host_load(cpu, slot, &leftover);
-    shadow_vmcs_load(cpu, slot);
 }
 
 static void step_over_event(struct cpu *cpu)
@@ -151,7 +181,7 @@ void l2_pending_init(struct cpu *cpu)
         return;
     }
     cpu->init_pending = false;
-    l2_exit_to_l1(cpu, EXIT_REASON_INIT, 0);
+    exit_by_l0(cpu, EXIT_REASON_INIT, 0, 0);
 }
 
 void l2_entry_vmfail(struct cpu *cpu, u64 error)
@@ -160,10 +190,7 @@ void l2_entry_vmfail(struct cpu *cpu, u64 error)
                   "checks of vmcs12 did not foresee",
                   cpu->index, error);
     end_hidden_step(cpu);
-    vmcs_switch(cpu->vmcs01_pa);
-    cpu->in_l2 = false;
-    epoch_set_walking(cpu, false);
-    shadow_vmcs_load(cpu, cpu->nested.current);
+    return_to_l1(cpu, EXIT_REASON_INVALID_STATE);
     vm_fail(cpu, VMXERR_ENTRY_INVALID_CONTROL_FIELD);
 }
 
@@ -171,13 +198,15 @@ void l2_entry_vmfail(struct cpu *cpu, u64 error)
 static void l2_gp(struct cpu *cpu)
 {
     vmcs_change(GUEST_RFLAGS, RFLAGS_RF, RFLAGS_RF);
-    if (cpu->nested.current->vmcs12->exception_bitmap & BIT(VECTOR_GP))
+    if (vmread(EXCEPTION_BITMAP) & BIT(VECTOR_GP)) {
         l2_exit_event_to_l1(cpu,
                             INTR_INFO_VALID_MASK | INTR_TYPE_EXCEPTION |
                                 INTR_INFO_DELIVER_CODE_MASK | VECTOR_GP,
                             0);
-    else
+    } else {
+        vmcs02_borrow_event(cpu->nested.current);
         inject_gp();
+    }
 }
 
 static void handle_msr(struct cpu *cpu, u32 reason)
@@ -195,11 +224,13 @@ static void handle_msr(struct cpu *cpu, u32 reason)
 
 static void handle_cr(struct cpu *cpu)
 {
+    struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
     u64 qualification = vmread(EXIT_QUALIFICATION);
     u32 reg = qualification >> 8 & 15;
     u64 value = reg == RSP ? vmread(GUEST_RSP) : cpu->gpr[reg];
 
-    if (route_cr_to_l1(cpu->nested.current->vmcs12, qualification, value))
+    vmcs12->cr4_read_shadow = vmread(CR4_READ_SHADOW);
+    if (route_cr_to_l1(vmcs12, qualification, value))
         l2_exit_to_l1(cpu, EXIT_REASON_CR_ACCESS, qualification);
     else
         l2_gp(cpu); /* a CR4 bit that is reserved for L1, too */
@@ -250,7 +281,10 @@ void l2_exit(struct cpu *cpu, u32 reason)
     case EXIT_REASON_CR_ACCESS: handle_cr(cpu); break;
     case EXIT_REASON_VMREAD:
     case EXIT_REASON_VMWRITE: handle_field_access(cpu, basic); break;
-    case EXIT_REASON_EPT_VIOLATION: l2_ept_violation(cpu); break;
+    case EXIT_REASON_EPT_VIOLATION:
+        cpu->nested.current->new_address = true;
+        l2_ept_violation(cpu);
+        break;
     case EXIT_REASON_VMFUNC: l2_vmfunc(cpu); break;
     case EXIT_REASON_EPT_MISCONFIG: panic("EPT02 is misconfigured"); break;
     case EXIT_REASON_INIT:
@@ -278,8 +312,10 @@ bool l2_nmi_exits(struct cpu *cpu)
 {
     const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
 
-    if (!(vmcs12->pin_based_vm_exec_control & PIN_BASED_NMI_EXITING))
+    if (!(vmcs12->pin_based_vm_exec_control & PIN_BASED_NMI_EXITING)) {
+        vmcs02_borrow_event(cpu->nested.current);
         return false;
+    }
     if (vmread(GUEST_ACTIVITY_STATE) == ACTIVITY_WAIT_FOR_SIPI)
         return true;
     if ((vmread(VM_ENTRY_INTR_INFO_FIELD) & INTR_INFO_VALID_MASK) || l2_blocks_nmi(vmcs12)) {

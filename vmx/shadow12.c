@@ -106,6 +106,7 @@ void shadow12_load(struct cpu *cpu, const struct vmcs02 *slot)
     /* L2 sees the region's data, and this brings them there. */
     if (!vmclear(slot->shadow_pa))
         panic("VMCLEAR of a shadow VMCS failed");
+    vmcs_switch(slot->pa);
 }
 
 void shadow12_store(struct cpu *cpu, const struct vmcs02 *slot)
@@ -119,6 +120,7 @@ void shadow12_store(struct cpu *cpu, const struct vmcs02 *slot)
     for (u32 i = 0; i < reachable_count; i++)
         if (bitmap_lets_field(writes, reachable[i]) || is_error(reachable[i]))
             move_out(vmcs12->vmcs_link_pointer, reachable[i]);
+    vmcs_switch(slot->pa);
 }
 
 /*

@@ -12,11 +12,11 @@
    ones before. */
 void shadow12_init(u8 *absent);
 
-/* At an entry: merges the bitmaps, loads the hardware shadow VMCS. */
+/* At an entry: merges the bitmaps, loads the hardware shadow VMCS. vmcs02 is current before and
+   after either call. */
 void shadow12_load(struct cpu *cpu, const struct vmcs02 *slot);
 
-/* At an exit to L1: what L2 wrote goes to L1's shadow VMCS. After either call another VMCS than
-   before may be current, or none. */
+/* At an exit to L1: what L2 wrote goes to L1's shadow VMCS. */
 void shadow12_store(struct cpu *cpu, const struct vmcs02 *slot);
 
 /* For VMCS_LINK_POINTER of vmcs02. */

@@ -1,6 +1,7 @@
 #include "slots.h"
 
-#include "shadow_vmcs.h"
+#include "capabilities.h"
+#include "direct.h"
 #include "vmcs02.h"
 #include "../hv/l0.h"
 #include "../hv/vmcs.h"
@@ -23,25 +24,7 @@ void slots_show_current(struct cpu *cpu)
     /* Outside VMX operation VMREAD and VMWRITE must exit, to be #UD. */
     vmcs_change(SECONDARY_VM_EXEC_CONTROL, SECONDARY_EXEC_SHADOW_VMCS,
                 cpu->nested.vmxon ? SECONDARY_EXEC_SHADOW_VMCS : 0);
-    vmwrite(VMCS_LINK_POINTER, cpu->nested.vmxon && current ? current->shadow_pa : NO_ADDRESS);
-}
-
-void slots_refresh_guest(struct cpu *cpu, struct vmcs02 *slot)
-{
-    if (!slot->guest_stale)
-        return;
-    vmcs_switch(slot->pa);
-    vmcs02_save_rare_guest(slot);
-    vmcs_switch(cpu->vmcs01_pa);
-    slot->guest_stale = false;
-}
-
-/* Makes vmcs12's copy complete. */
-static void refresh_all(struct cpu *cpu, struct vmcs02 *slot)
-{
-    slots_refresh_guest(cpu, slot);
-    if (slot == cpu->nested.current)
-        shadow_vmcs_store(cpu, slot);
+    vmwrite(VMCS_LINK_POINTER, cpu->nested.vmxon && current ? current->pa : NO_ADDRESS);
 }
 
 /* To L1's memory, but for the revision and the abort indicator, which are L1's. */
@@ -49,7 +32,9 @@ static void write_back(struct cpu *cpu, struct vmcs02 *slot)
 {
     const u64 start = offsetof(struct vmcs12, launch_state);
 
-    refresh_all(cpu, slot);
+    vmcs_switch(slot->pa);
+    vmcs02_save_guest(slot);
+    vmcs02_leave(cpu, slot);
     phys_write(slot->vmcs12_pa + start, &slot->vmcs12->launch_state, sizeof(*slot->vmcs12) - start);
     slot->vmcs12_pa = NO_ADDRESS;
     if (slot == cpu->nested.current)
@@ -77,8 +62,6 @@ void slots_make_current(struct cpu *cpu, u64 vmcs12_pa, u32 revision)
     struct nested *nested = &cpu->nested;
     struct vmcs02 *slot = find(cpu, vmcs12_pa);
 
-    if (nested->current && nested->current != slot)
-        shadow_vmcs_store(cpu, nested->current);
     if (!slot) {
         slot = free_slot(cpu);
         slot->vmcs12_pa = vmcs12_pa;
@@ -86,14 +69,13 @@ void slots_make_current(struct cpu *cpu, u64 vmcs12_pa, u32 revision)
         slot->vmcs12->revision_id = revision; /* as it was checked: L1 may have changed it */
         slot->controls_dirty = true;
         slot->guest_dirty = true;
-        slot->guest_stale = false;
         slot->checked = false;
+        vmcs02_take(cpu, slot);
     }
     slot->last_used = ++nested->use_count;
     if (nested->current == slot)
         return;
     nested->current = slot;
-    shadow_vmcs_load(cpu, slot);
     slots_show_current(cpu);
 }
 
@@ -126,21 +108,49 @@ void slots_flush_all(struct cpu *cpu)
             write_back(cpu, &cpu->nested.slots[i]);
 }
 
-void slots_refresh_field(struct cpu *cpu, struct vmcs02 *slot, u32 encoding)
+/* PDPTEs are vmcs12's, but for those that L2 has left: before the field is read or written. */
+static void refresh_pdptes(struct cpu *cpu, struct vmcs02 *slot, u32 encoding)
 {
-    if (VMCS_FIELD_TYPE(encoding) == VMCS_TYPE_GUEST && !shadow_vmcs_writes(encoding))
-        slots_refresh_guest(cpu, slot);
-    if (shadow_vmcs_has(encoding))
-        shadow_vmcs_store(cpu, slot);
+    if (!slot->newer_pdptes || VMCS_FIELD_TYPE(encoding) != VMCS_TYPE_GUEST)
+        return;
+    vmcs_switch(slot->pa);
+    vmcs02_save_pdptes(slot);
+    vmcs02_leave(cpu, slot);
 }
 
-void slots_field_written(struct cpu *cpu, struct vmcs02 *slot, u32 encoding)
+u64 slots_read_field(struct cpu *cpu, struct vmcs02 *slot, u32 encoding)
 {
-    if (!shadow_vmcs_writes(encoding)) {
-        slot->guest_dirty |= VMCS_FIELD_TYPE(encoding) == VMCS_TYPE_GUEST;
-        slot->controls_dirty |= VMCS_FIELD_TYPE(encoding) == VMCS_TYPE_CONTROL;
-        slot->checked &= VMCS_FIELD_TYPE(encoding) == VMCS_TYPE_GUEST;
+    u64 value;
+
+    if (!direct_has(encoding)) {
+        refresh_pdptes(cpu, slot, encoding);
+        return vmcs12_get(slot->vmcs12, field_lookup(encoding), VMCS_FIELD_HIGH(encoding));
     }
-    if (shadow_vmcs_has(encoding))
-        shadow_vmcs_load(cpu, slot);
+    vmcs_switch(slot->pa);
+    value = vmread(encoding);
+    vmcs02_leave(cpu, slot);
+    return value;
+}
+
+static void note_written(struct vmcs02 *slot, u32 encoding)
+{
+    u32 type = VMCS_FIELD_TYPE(encoding);
+
+    if (direct_is_frequent(encoding))
+        return;
+    slot->guest_dirty |= type == VMCS_TYPE_GUEST;
+    slot->controls_dirty |= type == VMCS_TYPE_CONTROL;
+    slot->checked &= type == VMCS_TYPE_GUEST;
+}
+
+void slots_write_field(struct cpu *cpu, struct vmcs02 *slot, u32 encoding, u64 value)
+{
+    refresh_pdptes(cpu, slot, encoding);
+    vmcs12_set(slot->vmcs12, field_lookup(encoding), VMCS_FIELD_HIGH(encoding), value);
+    note_written(slot, encoding);
+    if (!direct_has(encoding))
+        return;
+    vmcs_switch(slot->pa);
+    vmwrite(encoding, value);
+    vmcs02_leave(cpu, slot);
 }

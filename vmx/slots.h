@@ -20,16 +20,11 @@ void slots_release(struct cpu *cpu, u64 vmcs12_pa);
 /* All data go to L1's memory, all slots are free. */
 void slots_flush_all(struct cpu *cpu);
 
-/* Lets L1's VMREAD and VMWRITE reach the current vmcs12's shadow VMCS, or none. */
+/* Lets L1's VMREAD and VMWRITE reach the current vmcs12's vmcs02, or none. */
 void slots_show_current(struct cpu *cpu);
 
-/* Before vmcs12's copy of a field is read or overwritten: makes it the newest. */
-void slots_refresh_field(struct cpu *cpu, struct vmcs02 *slot, u32 encoding);
-
-/* L1 wrote the field into vmcs12's copy. */
-void slots_field_written(struct cpu *cpu, struct vmcs02 *slot, u32 encoding);
-
-/* The guest fields that are not copied at each exit, from vmcs02 to vmcs12. */
-void slots_refresh_guest(struct cpu *cpu, struct vmcs02 *slot);
+/* VMREAD and VMWRITE of a field that L1 is offered. */
+u64 slots_read_field(struct cpu *cpu, struct vmcs02 *slot, u32 encoding);
+void slots_write_field(struct cpu *cpu, struct vmcs02 *slot, u32 encoding, u64 value);
 
 #endif

@@ -3,6 +3,7 @@
 #include "bitmaps.h"
 #include "capabilities.h"
 #include "check.h"
+#include "direct.h"
 #include "lib.h"
 #include "shadow12.h"
 #include "../hv/insn.h"
@@ -14,21 +15,6 @@
 #include "../hv/vmcs01.h"
 #include "../mm/ept02.h"
 #include "../mm/phys.h"
-
-/* Guest fields copied when L1 wrote one of them, and back when L1 reads one. */
-static const u16 rare_guest[] = {
-    GUEST_ES_SELECTOR,   GUEST_CS_SELECTOR,    GUEST_SS_SELECTOR,   GUEST_DS_SELECTOR,
-    GUEST_FS_SELECTOR,   GUEST_GS_SELECTOR,    GUEST_LDTR_SELECTOR, GUEST_TR_SELECTOR,
-    GUEST_ES_LIMIT,      GUEST_CS_LIMIT,       GUEST_SS_LIMIT,      GUEST_DS_LIMIT,
-    GUEST_FS_LIMIT,      GUEST_GS_LIMIT,       GUEST_LDTR_LIMIT,    GUEST_TR_LIMIT,
-    GUEST_GDTR_LIMIT,    GUEST_IDTR_LIMIT,     GUEST_ES_AR_BYTES,   GUEST_CS_AR_BYTES,
-    GUEST_SS_AR_BYTES,   GUEST_DS_AR_BYTES,    GUEST_FS_AR_BYTES,   GUEST_GS_AR_BYTES,
-    GUEST_LDTR_AR_BYTES, GUEST_TR_AR_BYTES,    GUEST_ES_BASE,       GUEST_CS_BASE,
-    GUEST_SS_BASE,       GUEST_DS_BASE,        GUEST_FS_BASE,       GUEST_GS_BASE,
-    GUEST_LDTR_BASE,     GUEST_TR_BASE,        GUEST_GDTR_BASE,     GUEST_IDTR_BASE,
-    GUEST_SYSENTER_CS,   GUEST_SYSENTER_ESP,   GUEST_SYSENTER_EIP,  GUEST_IA32_S_CET,
-    GUEST_SSP,           GUEST_INTR_SSP_TABLE, GUEST_IA32_PKRS,     GUEST_UINV,
-};
 
 /* Controls that vmcs02 takes as they are, and the feature they exist with. */
 static const u16 plain_controls[] = {
@@ -55,14 +41,76 @@ void vmcs_switch(u64 pa)
         panic("VMPTRLD of L0's own VMCS at %#lx failed", pa);
 }
 
-struct l1_state vmcs02_read_l1_state(void)
+static void clear_vmcs(u64 pa)
 {
-    return (struct l1_state){
-        .efer = vmread(GUEST_IA32_EFER),
-        .pat = vmread(GUEST_IA32_PAT),
-        .debugctl = vmread(GUEST_IA32_DEBUGCTL),
-        .dr7 = vmread(GUEST_DR7),
-    };
+    if (!vmclear(pa))
+        panic("VMCLEAR of L0's own VMCS at %#lx failed", pa);
+}
+
+/* The indicator may be changed while the VMCS is not active. SDM vol. 3, "VMCS Types: Ordinary and
+   Shadow". */
+void vmcs02_enter(struct vmcs02 *slot)
+{
+    if (l0.has_shadowing) {
+        u32 *revision = pool_va(slot->pa);
+
+        clear_vmcs(slot->pa);
+        *revision &= ~VMCS_SHADOW;
+        slot->launched = false;
+    }
+    vmcs_switch(slot->pa);
+}
+
+void vmcs02_leave(const struct cpu *cpu, const struct vmcs02 *slot)
+{
+    if (l0.has_shadowing) {
+        u32 *revision = pool_va(slot->pa);
+
+        clear_vmcs(slot->pa);
+        *revision |= VMCS_SHADOW;
+    }
+    vmcs_switch(cpu->vmcs01_pa);
+}
+
+static void borrow(struct vmcs02 *slot, u32 field)
+{
+    slot->borrowed[slot->borrowed_count++] = (struct borrowed_field){field, vmread(field)};
+}
+
+void vmcs02_borrow_event(struct vmcs02 *slot)
+{
+    bool waits = vmread(VM_ENTRY_INTR_INFO_FIELD) & INTR_INFO_VALID_MASK;
+
+    if (slot->event_borrowed || waits)
+        return;
+    slot->event_borrowed = true;
+    borrow(slot, VM_ENTRY_INTR_INFO_FIELD);
+    borrow(slot, VM_ENTRY_EXCEPTION_ERROR_CODE);
+    borrow(slot, VM_ENTRY_INSTRUCTION_LEN);
+}
+
+void vmcs02_give_back(struct vmcs02 *slot)
+{
+    while (slot->borrowed_count) {
+        const struct borrowed_field *last = &slot->borrowed[--slot->borrowed_count];
+
+        vmwrite(last->field, last->value);
+    }
+    slot->event_borrowed = false;
+}
+
+struct l1_state vmcs02_read_l1_state(const struct vmcs12 *vmcs12)
+{
+    u32 entry = vmcs12->vm_entry_controls;
+    struct l1_state l1 = {.efer = vmread_basic(GUEST_IA32_EFER)};
+
+    if (!(entry & VM_ENTRY_LOAD_IA32_PAT))
+        l1.pat = vmread(GUEST_IA32_PAT);
+    if (!(entry & VM_ENTRY_LOAD_DEBUG_CONTROLS)) {
+        l1.debugctl = vmread(GUEST_IA32_DEBUGCTL);
+        l1.dr7 = vmread(GUEST_DR7);
+    }
+    return l1;
 }
 
 static u64 field_get(const struct vmcs12 *vmcs12, u32 field)
@@ -75,13 +123,6 @@ static void copy_in(const struct vmcs12 *vmcs12, const u16 *fields, u32 count)
     for (u32 i = 0; i < count; i++)
         if (field_exists(&l0.caps, fields[i]))
             vmwrite(fields[i], field_get(vmcs12, fields[i]));
-}
-
-static void copy_out(struct vmcs12 *vmcs12, const u16 *fields, u32 count)
-{
-    for (u32 i = 0; i < count; i++)
-        if (field_exists(&l0.caps, fields[i]))
-            vmcs12_set(vmcs12, field_lookup(fields[i]), false, vmread(fields[i]));
 }
 
 #define POSTED_INTR_DESC_SIZE 64u
@@ -148,49 +189,39 @@ static void load_controls(struct vmcs02 *slot)
     slot->controls_dirty = false;
 }
 
-static void load_rare_guest(struct vmcs02 *slot)
-{
-    copy_in(slot->vmcs12, rare_guest, ARRAY_SIZE(rare_guest));
-    slot->guest_dirty = false;
-}
-
 /* L0 makes no use of PKRS and UINV: without the controls L2 finds L1's in the registers. */
 #define VMCS12_ENTRY_CONTROLS (VM_ENTRY_IA32E_MODE | VM_ENTRY_LOAD_UINV | VM_ENTRY_LOAD_IA32_PKRS)
+
+static u64 inherited_efer(const struct vmcs12 *vmcs12, const struct l1_state *l1)
+{
+    u64 efer = l1->efer & ~EFER_LMA;
+
+    if (vmread(GUEST_CR0) & CR0_PG)
+        efer &= ~EFER_LME;
+    if (vmcs12->vm_entry_controls & VM_ENTRY_IA32E_MODE)
+        efer |= EFER_LMA | EFER_LME;
+    return efer;
+}
 
 /* SDM vol. 3, "Loading Guest Control Registers, Debug Registers, and MSRs". */
 static void load_inherited(struct cpu *cpu, const struct vmcs12 *vmcs12, const struct l1_state *l1)
 {
     u32 entry = vmcs12->vm_entry_controls;
-    u64 efer = l1->efer & ~EFER_LMA;
-    bool long_mode = entry & VM_ENTRY_IA32E_MODE;
 
-    if (vmcs12->guest_cr0 & CR0_PG)
-        efer &= ~EFER_LME;
-    if (long_mode)
-        efer |= EFER_LMA | EFER_LME;
-    vmwrite(GUEST_IA32_EFER, entry & VM_ENTRY_LOAD_IA32_EFER ? vmcs12->guest_ia32_efer : efer);
-    vmwrite(GUEST_IA32_PAT, entry & VM_ENTRY_LOAD_IA32_PAT ? vmcs12->guest_ia32_pat : l1->pat);
+    vmwrite_basic(GUEST_IA32_EFER, entry & VM_ENTRY_LOAD_IA32_EFER ? vmcs12->guest_ia32_efer
+                                                                   : inherited_efer(vmcs12, l1));
+    vmwrite_basic(GUEST_IA32_PAT,
+                  entry & VM_ENTRY_LOAD_IA32_PAT ? vmcs12->guest_ia32_pat : l1->pat);
     if (entry & VM_ENTRY_LOAD_DEBUG_CONTROLS) {
-        vmwrite(GUEST_DR7, vmcs12->guest_dr7);
-        vmwrite(GUEST_IA32_DEBUGCTL, vmcs12->guest_ia32_debugctl);
+        vmwrite_basic(GUEST_DR7, vmcs12->guest_dr7);
+        vmwrite_basic(GUEST_IA32_DEBUGCTL, vmcs12->guest_ia32_debugctl);
     } else {
-        vmwrite(GUEST_DR7, l1->dr7);
-        vmwrite(GUEST_IA32_DEBUGCTL, l1->debugctl);
+        vmwrite_basic(GUEST_DR7, l1->dr7);
+        vmwrite_basic(GUEST_IA32_DEBUGCTL, l1->debugctl);
     }
-    vmwrite(VM_ENTRY_CONTROLS, l0.controls.entry | (entry & VMCS12_ENTRY_CONTROLS));
+    vmwrite_basic(VM_ENTRY_CONTROLS, l0.controls.entry | (entry & VMCS12_ENTRY_CONTROLS));
     if (entry & VM_ENTRY_LOAD_CET_STATE)
         vmcs_load_cet_once(cpu);
-}
-
-static void load_event(const struct vmcs12 *vmcs12)
-{
-    u32 info = vmcs12->vm_entry_intr_info_field;
-
-    vmwrite(VM_ENTRY_INTR_INFO_FIELD, info);
-    if (!(info & INTR_INFO_VALID_MASK))
-        return;
-    vmwrite(VM_ENTRY_EXCEPTION_ERROR_CODE, vmcs12->vm_entry_exception_error_code);
-    vmwrite(VM_ENTRY_INSTRUCTION_LEN, vmcs12->vm_entry_instruction_len);
 }
 
 /* In a key of an L2 without EPT; as an EPTP it would have an invalid memory type. */
@@ -322,36 +353,46 @@ static void load_msr_bitmap(struct vmcs02 *slot)
     slot->msr_bitmap_full = !used;
 }
 
+/* Without the exit control that saves it, the timer's value stays L1's. */
+static void lend_timer(struct vmcs02 *slot)
+{
+    const struct vmcs12 *vmcs12 = slot->vmcs12;
+
+    if ((vmcs12->pin_based_vm_exec_control & PIN_BASED_PREEMPTION_TIMER) &&
+        !(vmcs12->vm_exit_controls & VM_EXIT_SAVE_PREEMPTION_TIMER))
+        borrow(slot, VMX_PREEMPTION_TIMER_VALUE);
+}
+
+/* Bits that L1 gives to L2, and L0 does not: L2 reads them as 0. */
+static void hide_cr4(struct vmcs02 *slot)
+{
+    u64 hidden = l0.hidden_cr4 & ~slot->vmcs12->cr4_guest_host_mask;
+
+    if (!hidden || !(vmread(CR4_READ_SHADOW) & hidden))
+        return;
+    borrow(slot, CR4_READ_SHADOW);
+    vmcs_change(CR4_READ_SHADOW, hidden, 0);
+}
+
 static void load_hot(struct cpu *cpu, struct vmcs02 *slot)
 {
     const struct vmcs12 *vmcs12 = slot->vmcs12;
-    u32 proc = vmcs12->cpu_based_vm_exec_control;
+    u32 secondary = vmcs12_secondary(vmcs12);
 
-#define X(field, member) vmwrite_basic(field, vmcs12->member);
-    HOT_GUEST(X)
-#undef X
-    vmwrite(CPU_BASED_VM_EXEC_CONTROL, proc | l0.controls.proc);
-    vmwrite(EXCEPTION_BITMAP, vmcs12->exception_bitmap);
-    vmwrite(CR0_READ_SHADOW, vmcs12->cr0_read_shadow);
-    vmwrite(CR4_READ_SHADOW,
-            vmcs12->cr4_read_shadow & ~(l0.hidden_cr4 & ~vmcs12->cr4_guest_host_mask));
-    if (proc & CPU_BASED_TPR_SHADOW)
-        vmwrite(TPR_THRESHOLD, vmcs12->tpr_threshold);
-    if (vmcs12->pin_based_vm_exec_control & PIN_BASED_PREEMPTION_TIMER)
-        vmwrite(VMX_PREEMPTION_TIMER_VALUE, vmcs12->vmx_preemption_timer_value);
-    if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
+    vmwrite_basic(CPU_BASED_VM_EXEC_CONTROL, vmcs12->cpu_based_vm_exec_control | l0.controls.proc);
+    lend_timer(slot);
+    hide_cr4(slot);
+    if (secondary & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
         vmwrite(GUEST_INTR_STATUS, vmcs12->guest_intr_status);
     /* Where a VMREAD or VMWRITE of L2 may leave its error number. */
-    if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_SHADOW_VMCS)
+    if (secondary & SECONDARY_EXEC_SHADOW_VMCS)
         vmwrite(VM_INSTRUCTION_ERROR, vmcs12->vm_instruction_error);
-    load_event(vmcs12);
     vmcs02_load_ept(cpu, vmcs12);
 }
 
 /* The fields of a vmcs02 that are the same for every vmcs12. */
 static void prepare(struct cpu *cpu, struct vmcs02 *slot)
 {
-    vmcs_switch(slot->pa);
     vmcs_init_host(cpu);
     vmwrite(MSR_BITMAP, slot->msr_bitmap_pa);
     if (caps_offer(&l0.caps, FEATURE_VMCS_SHADOWING)) {
@@ -364,8 +405,17 @@ static void prepare(struct cpu *cpu, struct vmcs02 *slot)
     slot->prepared = true;
 }
 
-/* Addresses and other controls in vmcs02 depend on these primary controls, which L1 can write
-   without an exit. */
+void vmcs02_take(struct cpu *cpu, struct vmcs02 *slot)
+{
+    vmcs_switch(slot->pa);
+    if (!slot->prepared)
+        prepare(cpu, slot);
+    direct_load(slot->vmcs12);
+    vmcs02_leave(cpu, slot);
+}
+
+/* Addresses and other controls in vmcs02 depend on these primary controls, which L1 writes often.
+ */
 #define BASIC_CONTROLS                                                                             \
     (CPU_BASED_USE_IO_BITMAPS | CPU_BASED_TPR_SHADOW | CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
 
@@ -384,34 +434,35 @@ void vmcs02_load(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l1
 
     note_controls(slot);
     shadow12_load(cpu, slot);
-    if (slot->prepared)
-        vmcs_switch(slot->pa);
-    else
-        prepare(cpu, slot);
     if (slot->controls_dirty || slot->guest_dirty)
         vmwrite(VMCS_LINK_POINTER, shadow12_link(slot));
     if (slot->controls_dirty)
         load_controls(slot);
-    if (slot->guest_dirty)
-        load_rare_guest(slot);
+    slot->guest_dirty = false;
     load_inherited(cpu, vmcs12, l1);
     load_hot(cpu, slot);
-    if (guest_uses_pae(vmcs12))
+    if (vmcs02_uses_pae(vmcs12))
         vmcs_write_pdptes(pdpte);
     load_msr_bitmap(slot);
 }
 
-void vmcs02_save_rare_guest(struct vmcs02 *slot)
+void vmcs02_save_pdptes(struct vmcs02 *slot)
 {
     struct vmcs12 *vmcs12 = slot->vmcs12;
 
-    copy_out(vmcs12, rare_guest, ARRAY_SIZE(rare_guest));
-    if (slot->guest_pdptes) {
-        vmcs12->guest_pdptr0 = vmread(GUEST_PDPTR0);
-        vmcs12->guest_pdptr1 = vmread(GUEST_PDPTR1);
-        vmcs12->guest_pdptr2 = vmread(GUEST_PDPTR2);
-        vmcs12->guest_pdptr3 = vmread(GUEST_PDPTR3);
-    }
+    if (!slot->newer_pdptes)
+        return;
+    vmcs12->guest_pdptr0 = vmread(GUEST_PDPTR0);
+    vmcs12->guest_pdptr1 = vmread(GUEST_PDPTR1);
+    vmcs12->guest_pdptr2 = vmread(GUEST_PDPTR2);
+    vmcs12->guest_pdptr3 = vmread(GUEST_PDPTR3);
+    slot->newer_pdptes = false;
+}
+
+void vmcs02_save_guest(struct vmcs02 *slot)
+{
+    direct_save(slot->vmcs12);
+    vmcs02_save_pdptes(slot);
 }
 
 /* SDM vol. 3, "Saving Control Registers, Debug Registers, and MSRs". */
@@ -424,13 +475,11 @@ static void save_by_controls(struct vmcs12 *vmcs12)
     if (exit & VM_EXIT_SAVE_IA32_PAT)
         vmcs12->guest_ia32_pat = vmread(GUEST_IA32_PAT);
     if (exit & VM_EXIT_SAVE_DEBUG_CONTROLS) {
-        vmcs12->guest_dr7 = vmread(GUEST_DR7);
-        vmcs12->guest_ia32_debugctl = vmread(GUEST_IA32_DEBUGCTL);
+        vmcs12->guest_dr7 = vmread_basic(GUEST_DR7);
+        vmcs12->guest_ia32_debugctl = vmread_basic(GUEST_IA32_DEBUGCTL);
     }
     if (exit & VM_EXIT_SAVE_PERF_GLOBAL_CTRL)
         rdmsr_safe(MSR_IA32_PERF_GLOBAL_CTRL, &vmcs12->guest_ia32_perf_global_ctrl);
-    if (exit & VM_EXIT_SAVE_PREEMPTION_TIMER)
-        vmcs12->vmx_preemption_timer_value = vmread32(VMX_PREEMPTION_TIMER_VALUE);
     if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
         vmcs12->guest_intr_status = (u16)vmread(GUEST_INTR_STATUS);
     if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_SHADOW_VMCS)
@@ -441,7 +490,7 @@ static void save_by_controls(struct vmcs12 *vmcs12)
 static void save_mode(struct vmcs02 *slot)
 {
     u32 *entry = &slot->vmcs12->vm_entry_controls;
-    u32 mode = vmread(GUEST_IA32_EFER) & EFER_LMA ? VM_ENTRY_IA32E_MODE : 0;
+    u32 mode = vmread_basic(GUEST_IA32_EFER) & EFER_LMA ? VM_ENTRY_IA32E_MODE : 0;
 
     if (!(l0.caps.misc & VMX_MISC_EFER_LMA) || (*entry & VM_ENTRY_IA32E_MODE) == mode)
         return;
@@ -451,17 +500,11 @@ static void save_mode(struct vmcs02 *slot)
 
 void vmcs02_save(struct vmcs02 *slot)
 {
-    struct vmcs12 *vmcs12 = slot->vmcs12;
+    const struct vmcs12 *vmcs12 = slot->vmcs12;
 
-#define X(field, member) vmcs12->member = (__typeof__(vmcs12->member))vmread_basic(field);
-    HOT_GUEST(X)
-#undef X
-    vmcs12->guest_cs_ar_bytes = vmread32(GUEST_CS_AR_BYTES);
-    vmcs12->guest_ss_ar_bytes = vmread32(GUEST_SS_AR_BYTES);
-    save_by_controls(vmcs12);
+    save_by_controls(slot->vmcs12);
     save_mode(slot);
-    slot->guest_stale = true;
     /* As L2 left: what L1 writes to vmcs12 from now on does not matter. */
-    slot->guest_pdptes =
-        (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_EPT) && guest_uses_pae(vmcs12);
+    slot->newer_pdptes =
+        vmcs02_uses_pae(vmcs12) && (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_EPT);
 }

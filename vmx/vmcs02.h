@@ -6,21 +6,11 @@
 #ifndef PLASTRON_VMX_VMCS02_H
 #define PLASTRON_VMX_VMCS02_H
 
+#include "x86.h"
 #include "../hv/cpu.h"
+#include "../hv/vmcs.h"
 
-/* Guest fields copied at each entry and exit. */
-#define HOT_GUEST(X)                                                                               \
-    X(GUEST_RIP, guest_rip)                                                                        \
-    X(GUEST_RSP, guest_rsp)                                                                        \
-    X(GUEST_RFLAGS, guest_rflags)                                                                  \
-    X(GUEST_CR0, guest_cr0)                                                                        \
-    X(GUEST_CR3, guest_cr3)                                                                        \
-    X(GUEST_CR4, guest_cr4)                                                                        \
-    X(GUEST_INTERRUPTIBILITY_INFO, guest_interruptibility_info)                                    \
-    X(GUEST_ACTIVITY_STATE, guest_activity_state)                                                  \
-    X(GUEST_PENDING_DBG_EXCEPTIONS, guest_pending_dbg_exceptions)
-
-/* State of L1 that L2 inherits where vmcs12 does not load it. Read from vmcs01. */
+/* State of L1 that L2 inherits where vmcs12 does not load it. */
 struct l1_state {
     u64 efer, pat, debugctl, dr7;
 };
@@ -28,16 +18,42 @@ struct l1_state {
 /* Makes a VMCS current; its address is L0's own, so failure is a panic. */
 void vmcs_switch(u64 pa);
 
-struct l1_state vmcs02_read_l1_state(void);
+/* The slot has a vmcs12: vmcs02 gets the fields that live there. vmcs01 is current before and
+   after. */
+void vmcs02_take(struct cpu *cpu, struct vmcs02 *slot);
 
-/* Everything that a VM entry of L1 puts into vmcs02; pdpte is used with PAE paging of L2. */
+/* From vmcs01 to vmcs02, to run L2, and from any other VMCS back to vmcs01. While L1 runs vmcs02 is
+   a shadow VMCS, if the processor has such, and at any time not to be run. */
+void vmcs02_enter(struct vmcs02 *slot);
+void vmcs02_leave(const struct cpu *cpu, const struct vmcs02 *slot);
+
+/* What of L1's state vmcs12 does not load, and IA32_EFER; vmcs01 is current. */
+struct l1_state vmcs02_read_l1_state(const struct vmcs12 *vmcs12);
+
+/* Everything that a VM entry of L1 puts into vmcs02 but for what is there already; pdpte is used
+   with PAE paging of L2. */
 void vmcs02_load(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l1,
                  const u64 pdpte[4]);
 
-/* At an exit to L1: guest state and exit information into vmcs12. The rarely read guest fields
-   follow when they are asked for. */
+/* L2 uses PAE paging, so that it has PDPTEs. */
+static inline bool vmcs02_uses_pae(const struct vmcs12 *vmcs12)
+{
+    return !(vmcs12->vm_entry_controls & VM_ENTRY_IA32E_MODE) && (vmread(GUEST_CR0) & CR0_PG) &&
+           (vmread(GUEST_CR4) & CR4_PAE);
+}
+
+/* L0 may inject an event of its own into L2, if none waits for its delivery. */
+void vmcs02_borrow_event(struct vmcs02 *slot);
+
+/* L2's turn is over: L1 finds its own values in the fields that vmcs02 needed for others. */
+void vmcs02_give_back(struct vmcs02 *slot);
+
+/* At an exit to L1: what of L2's state does not stay in vmcs02. */
 void vmcs02_save(struct vmcs02 *slot);
-void vmcs02_save_rare_guest(struct vmcs02 *slot);
+
+/* All of L2's state into vmcs12, or of it the PDPTEs. */
+void vmcs02_save_guest(struct vmcs02 *slot);
+void vmcs02_save_pdptes(struct vmcs02 *slot);
 
 /* EPTP12 as EPT02 is known by, see mm/ept02.h; 0: L2 has no EPT, and EPT01's mappings. */
 u64 vmcs02_eptp12(const struct vmcs12 *vmcs12);

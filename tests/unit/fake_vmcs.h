@@ -23,9 +23,25 @@ bool fake_wrmsr(u32 msr, u64 value);
 bool fake_vmclear(u64 pa);
 bool fake_vmptrld(u64 pa);
 
-static inline u64 vmread(enum vmcs_field field) { return fake_vmcs[field]; }
+static inline u64 vmread(enum vmcs_field field)
+{
+    return VMCS_FIELD_HIGH(field) ? fake_vmcs[field - 1] >> 32 : fake_vmcs[field];
+}
+
 static inline u32 vmread32(enum vmcs_field field) { return (u32)fake_vmcs[field]; }
-static inline void vmwrite(enum vmcs_field field, u64 value) { fake_vmcs[field] = value; }
+
+static inline void vmwrite(enum vmcs_field field, u64 value)
+{
+    if (VMCS_FIELD_HIGH(field))
+        fake_vmcs[field - 1] = value << 32 | (u32)fake_vmcs[field - 1];
+    else if (VMCS_FIELD_WIDTH(field) == VMCS_WIDTH_16)
+        fake_vmcs[field] = (u16)value;
+    else if (VMCS_FIELD_WIDTH(field) == VMCS_WIDTH_32)
+        fake_vmcs[field] = (u32)value;
+    else
+        fake_vmcs[field] = value;
+}
+
 static inline u64 vmread_basic(enum vmcs_field field) { return vmread(field); }
 static inline void vmwrite_basic(enum vmcs_field field, u64 value) { vmwrite(field, value); }
 

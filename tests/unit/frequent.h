@@ -1,6 +1,6 @@
 /*
  * For the tests of the checks that are made at each entry: what is valid stays so, or not, when
- * one of the fields changes that L1 writes all the time, by the real shadow_vmcs_writes().
+ * one of the fields changes that L1 writes all the time, by the real direct_is_frequent().
  */
 #ifndef PLASTRON_TESTS_FREQUENT_H
 #define PLASTRON_TESTS_FREQUENT_H
@@ -8,27 +8,11 @@
 #include "test_check.h"
 
 #include "hv/l0.h"
-#include "hv/panic.h"
-#include "vmx/shadow_vmcs.h"
-#include "vmx/vmcs02.h"
+#include "vmx/direct.h"
 
-/* Linked with vmx/shadow_vmcs.c, and not called. */
+/* Linked with vmx/direct.c, and not looked at. */
 struct l0 l0;
 u64 fake_vmcs[0x8000], fake_cr2, fake_cr4;
-
-bool fake_vmclear(u64 pa)
-{
-    (void)pa;
-    return false;
-}
-
-void vmcs_switch(u64 pa) { (void)pa; }
-
-void panic(const char *format, ...)
-{
-    fail_msg("%s", format);
-    __builtin_unreachable();
-}
 
 static u64 random_state = 1;
 
@@ -54,7 +38,7 @@ static u32 frequent_field(void)
     for (;;) {
         u32 field = all_fields[random_below(ARRAY_SIZE(all_fields))];
 
-        if (shadow_vmcs_writes(field))
+        if (direct_is_frequent(field))
             return field;
     }
 }

@@ -1,23 +1,31 @@
 /*
  * VM entries of an L1 that does anything with its VMCSs, on two cores: each ends as the whole of
  * the checks has it, and vmcs02 is what it would be if it was made anew. What L0 keeps from one
- * entry to the next is not to be seen.
+ * entry to the next is not to be seen, nor what it does to vmcs02 between two exits that L1 has.
  */
 #include "test_check.h"
 
 #include "hv/epoch.h"
+#include "hv/exit.h"
+#include "hv/hidden.h"
+#include "hv/inject.h"
 #include "hv/l0.h"
+#include "hv/log.h"
 #include "hv/panic.h"
 #include "hv/vmcs01.h"
+#include "vmx/direct.h"
 #include "vmx/ept_violation.h"
 #include "vmx/instructions.h"
+#include "vmx/l1_host.h"
 #include "vmx/l2.h"
 #include "vmx/l2_exit.h"
 #include "vmx/msr_list.h"
+#include "vmx/operand.h"
+#include "vmx/route.h"
 #include "vmx/shadow12.h"
-#include "vmx/shadow_vmcs.h"
 #include "vmx/slots.h"
 #include "vmx/vmcs02.h"
+#include "vmx/vmfunc.h"
 
 #define CORES     2u
 #define REGIONS   6u /* more than slots */
@@ -39,6 +47,11 @@ static const u16 fields[] = {
 
 static u64 hardware[HARDWARE][ARRAY_SIZE(fields)];
 static u32 loaded = NO_REGION;
+static struct {
+    u32 revision; /* the first word of the region */
+    u32 revision_when_active;
+    bool active, launched;
+} header[HARDWARE];
 
 static u32 index_of(u32 field)
 {
@@ -55,16 +68,33 @@ static void unload(void)
         hardware[loaded][i] = fake_vmcs[fields[i]];
 }
 
+static bool is_hardware(u64 pa) { return pa >= PAGE_SIZE && pa <= HARDWARE * PAGE_SIZE; }
+
 static u32 hardware_at(u64 pa)
 {
-    assert_true(pa >= PAGE_SIZE && pa <= HARDWARE * PAGE_SIZE);
+    assert_true(is_hardware(pa));
     return (u32)(pa / PAGE_SIZE - 1);
+}
+
+/* The first word of an active one must not be changed. */
+static void assert_not_corrupted(u32 region)
+{
+    if (header[region].active)
+        assert_int_equal(header[region].revision, header[region].revision_when_active);
+}
+
+static void make_active(u32 region)
+{
+    assert_not_corrupted(region);
+    header[region].active = true;
+    header[region].revision_when_active = header[region].revision;
 }
 
 bool fake_vmptrld(u64 pa)
 {
     unload();
     loaded = hardware_at(pa);
+    make_active(loaded);
     for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
         fake_vmcs[fields[i]] = hardware[loaded][i];
     return true;
@@ -72,11 +102,26 @@ bool fake_vmptrld(u64 pa)
 
 bool fake_vmclear(u64 pa)
 {
-    if (loaded == hardware_at(pa)) {
+    u32 region = hardware_at(pa);
+
+    assert_not_corrupted(region);
+    header[region].active = header[region].launched = false;
+    if (loaded == region) {
         unload();
         loaded = NO_REGION;
     }
     return true;
+}
+
+/* VMLAUNCH or VMRESUME of vmcs02. */
+static void enter_vmcs02(const struct cpu *core)
+{
+    assert_true(core->in_l2);
+    assert_int_equal(loaded, hardware_at(core->nested.current->pa));
+    assert_not_corrupted(loaded);
+    assert_false(header[loaded].revision & VMCS_SHADOW);
+    assert_int_equal(header[loaded].launched, l2_launched(core));
+    header[loaded].launched = true;
 }
 
 bool fake_rdmsr(u32 msr, u64 *value)
@@ -126,11 +171,7 @@ bool phys_is_hidden(u64 pa, u64 len)
     return false;
 }
 
-void *pool_va(u64 pa)
-{
-    (void)pa;
-    return page;
-}
+void *pool_va(u64 pa) { return is_hardware(pa) ? (void *)&header[hardware_at(pa)] : page; }
 
 /* ---- The rest of L0 ---- */
 
@@ -146,32 +187,138 @@ void panic(const char *format, ...)
 
 void vm_fail(struct cpu *cpu, enum vm_instruction_error error)
 {
+    assert_int_equal(loaded, hardware_at(cpu->vmcs01_pa));
     cpu->nested.current->vmcs12->vm_instruction_error = error;
     failed_with = error;
 }
 
-/* What vmx/l2_exit.c does to the slot. */
-void l2_entry_failed(struct cpu *cpu, u32 reason, u64 qualification)
+void log_print(enum log_level level, const char *format, ...)
 {
-    struct vmcs02 *slot = cpu->nested.current;
-
-    if (cpu->in_l2) {
-        if (slot->guest_stale)
-            vmcs02_save_rare_guest(slot);
-        vmcs_switch(cpu->vmcs01_pa);
-        cpu->in_l2 = false;
-    }
-    slot->vmcs12->vm_exit_reason = reason | VMX_EXIT_REASONS_FAILED_VMENTRY;
-    slot->vmcs12->exit_qualification = qualification;
-    slot->controls_dirty = true;
-    slot->guest_dirty = true;
-    slot->guest_stale = false;
-    shadow_vmcs_load(cpu, slot);
-    failed_with = reason | VMX_EXIT_REASONS_FAILED_VMENTRY;
+    (void)level;
+    (void)format;
 }
 
-void l2_pending_init(struct cpu *cpu) { (void)cpu; }
-void l2_fill_missing(struct cpu *cpu) { (void)cpu; }
+struct l2_leftover l1_host_read_leftover(const struct vmcs12 *vmcs12)
+{
+    (void)vmcs12;
+    return (struct l2_leftover){.efer = 0};
+}
+
+void l1_host_load(struct cpu *cpu, struct vmcs02 *slot, const struct l2_leftover *leftover)
+{
+    (void)slot;
+    (void)leftover;
+    assert_false(cpu->in_l2);
+    assert_int_equal(loaded, hardware_at(cpu->vmcs01_pa));
+}
+
+void l1_host_abort(struct cpu *cpu, const struct vmcs02 *slot, enum vmx_abort indicator)
+{
+    (void)cpu;
+    (void)slot;
+    (void)indicator;
+    fail();
+}
+
+void exit_ept_violation(struct cpu *cpu)
+{
+    (void)cpu;
+    reinject_interrupted_event(0);
+}
+
+bool emulate_rdmsr(struct cpu *cpu)
+{
+    (void)cpu;
+    return false; /* #GP */
+}
+
+bool emulate_wrmsr(struct cpu *cpu)
+{
+    (void)cpu;
+    return false;
+}
+
+bool route_msr_to_l1(const struct vmcs12 *vmcs12, const u8 *own, u32 msr, bool write)
+{
+    (void)vmcs12;
+    (void)own;
+    (void)msr;
+    (void)write;
+    return false;
+}
+
+bool route_cr_to_l1(const struct vmcs12 *vmcs12, u64 qualification, u64 value)
+{
+    (void)vmcs12;
+    (void)qualification;
+    (void)value;
+    return true;
+}
+
+bool init_was_kick(struct cpu *cpu)
+{
+    (void)cpu;
+    return false;
+}
+
+struct vmx_operand operand_decode(struct cpu *cpu)
+{
+    (void)cpu;
+    return (struct vmx_operand){.reg = 0};
+}
+
+u64 operand_register(const struct cpu *cpu, u32 reg)
+{
+    (void)cpu;
+    return reg;
+}
+
+void vm_finish(u64 flags) { (void)flags; }
+void l2_vmfunc(struct cpu *cpu) { (void)cpu; }
+void hidden_step_end(struct cpu *cpu) { (void)cpu; }
+
+void hidden_step_l2(struct cpu *cpu, u64 ngpa, bool write)
+{
+    (void)cpu;
+    (void)ngpa;
+    (void)write;
+}
+
+static enum ept02_result filled; /* how L2's next EPT violation ends */
+
+enum ept02_result ept02_fill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 rights,
+                             struct ept12_log *log, struct ept12_translation *walk, u32 *gap)
+{
+    (void)ept;
+    (void)root;
+    (void)eptp12;
+    (void)ngpa;
+    (void)rights;
+    if (log->enabled)
+        log->index--;
+    *walk = (struct ept12_translation){.rights = 0};
+    *gap = 0;
+    return filled;
+}
+
+bool ept02_fill_gap(struct ept02 *ept, u32 gap, u64 ngpa, u64 rights)
+{
+    (void)ept;
+    (void)gap;
+    (void)ngpa;
+    (void)rights;
+    return true;
+}
+
+void ept02_prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 rights)
+{
+    (void)ept;
+    (void)root;
+    (void)eptp12;
+    (void)ngpa;
+    (void)rights;
+}
+
 void vmcs01_flush_translations(void) {}
 void vmcs_init_host(struct cpu *cpu) { (void)cpu; }
 void vmcs_load_cet_once(struct cpu *cpu) { (void)cpu; }
@@ -182,17 +329,43 @@ void epoch_set_walking(struct cpu *cpu, bool walks)
     (void)walks;
 }
 
+static bool area_fails; /* the MSR area of the next entry has a value that cannot be loaded */
+
 u64 msr_list_load(u64 pa, u32 count)
 {
     (void)pa;
+    if (!area_fails)
+        return 0;
+    vmwrite(GUEST_SYSENTER_CS, 0x1234);
+    vmwrite(GUEST_SYSENTER_EIP, 0x5678);
+    return count;
+}
+
+bool msr_list_store(u64 pa, u32 count)
+{
+    (void)pa;
     (void)count;
-    return 0;
+    return true;
 }
 
 void shadow12_load(struct cpu *cpu, const struct vmcs02 *slot)
 {
     (void)cpu;
     (void)slot;
+}
+
+void shadow12_store(struct cpu *cpu, const struct vmcs02 *slot)
+{
+    (void)cpu;
+    (void)slot;
+}
+
+bool shadow12_exits_to_l1(const struct vmcs12 *vmcs12, u64 encoding, bool write)
+{
+    (void)vmcs12;
+    (void)encoding;
+    (void)write;
+    return true;
 }
 
 u64 shadow12_link(const struct vmcs02 *slot)
@@ -293,31 +466,41 @@ static void set(struct vmcs12 *v, u32 field, u64 value)
     vmcs12_set(v, field_lookup(field), VMCS_FIELD_HIGH(field), value);
 }
 
+static u8 vmread_bitmap[PAGE_SIZE], vmwrite_bitmap[PAGE_SIZE];
+
+/* Where the processor finds L1's shadow VMCS, in VMX non-root operation. */
 static u64 *shadowed(u32 field)
 {
-    return &hardware[hardware_at(cpu->nested.current->shadow_pa)][index_of(field)];
+    u64 link;
+
+    assert_int_equal(loaded, hardware_at(cpu->vmcs01_pa));
+    assert_true(vmread(SECONDARY_VM_EXEC_CONTROL) & SECONDARY_EXEC_SHADOW_VMCS);
+    link = vmread(VMCS_LINK_POINTER);
+    assert_int_equal(link, cpu->nested.current->pa);
+    make_active(hardware_at(link));
+    assert_true(header[hardware_at(link)].revision & VMCS_SHADOW);
+    return &hardware[hardware_at(link)][index_of(field)];
+}
+
+static bool exits(const u8 *bitmap, u32 field)
+{
+    return !l0.has_shadowing || (bitmap[field / 8] >> field % 8 & 1);
 }
 
 static u64 vmread_by_L1(u32 field)
 {
-    if (l0.has_shadowing && shadow_vmcs_has(field))
+    if (!exits(vmread_bitmap, field))
         return *shadowed(field);
-    slots_refresh_field(cpu, cpu->nested.current, field);
-    return get(cpu->nested.current->vmcs12, field);
+    return slots_read_field(cpu, cpu->nested.current, field);
 }
 
 static void vmwrite_by_L1(u32 field, u64 value)
 {
-    struct vmcs02 *slot = cpu->nested.current;
-
     set(&truth[current[cpu->index]], field, value);
-    if (l0.has_shadowing && shadow_vmcs_writes(field)) {
+    if (!exits(vmwrite_bitmap, field))
         *shadowed(field) = get(&truth[current[cpu->index]], field); /* of its width */
-        return;
-    }
-    slots_refresh_field(cpu, slot, field);
-    set(slot->vmcs12, field, value);
-    slots_field_written(cpu, slot, field);
+    else
+        slots_write_field(cpu, cpu->nested.current, field, value);
 }
 
 static u32 random_field(void)
@@ -332,6 +515,12 @@ static u32 random_field(void)
 
 static u64 random_change(u32 field, u64 old)
 {
+    static const u32 pin[] = {
+        PIN_BASED_NMI_EXITING,
+        PIN_BASED_VIRTUAL_NMIS,
+        PIN_BASED_NMI_EXITING | PIN_BASED_VIRTUAL_NMIS,
+        PIN_BASED_PREEMPTION_TIMER,
+    };
     static const u32 primary[] = {
         CPU_BASED_VIRTUAL_INTR_PENDING, CPU_BASED_USE_IO_BITMAPS,
         CPU_BASED_USE_MSR_BITMAPS,      CPU_BASED_TPR_SHADOW,
@@ -341,9 +530,15 @@ static u64 random_change(u32 field, u64 old)
 
     switch (field) {
     case VM_ENTRY_INTR_INFO_FIELD:
-        return random_below(2) ? INTR_INFO_VALID_MASK | random_below(2048) : 0;
+        if (random_below(2))
+            return random_below(2) ? INTR_INFO_VALID_MASK | random_below(2048) : 0;
+        return INTR_INFO_VALID_MASK | INTR_TYPE_EXCEPTION | VECTOR_GP |
+               (random_below(2) ? INTR_INFO_DELIVER_CODE_MASK : 0);
     case TPR_THRESHOLD: return random_below(16);
+    case GUEST_CR0: return old ^ (random_below(2) ? CR0_PE : BIT64(random_below(64)));
+    case PIN_BASED_VM_EXEC_CONTROL: return old ^ pin[random_below(ARRAY_SIZE(pin))];
     case CPU_BASED_VM_EXEC_CONTROL: return old ^ primary[random_below(ARRAY_SIZE(primary))];
+    case CR4_READ_SHADOW: return old ^ (random_below(2) ? CR4_SMXE : BIT64(random_below(64)));
     case VMCS_LINK_POINTER: return random_below(4) ? NO_ADDRESS : TEST_LINK;
     case VM_ENTRY_MSR_LOAD_COUNT: return random_below(2);
     default: return random_below(8) ? old ^ BIT64(random_below(64)) : random_u64();
@@ -352,9 +547,17 @@ static u64 random_change(u32 field, u64 old)
 
 static void change_something(u32 region)
 {
-    static const u16 words[] = {PIN_BASED_VM_EXEC_CONTROL, CPU_BASED_VM_EXEC_CONTROL,
-                                SECONDARY_VM_EXEC_CONTROL, VM_EXIT_CONTROLS, VM_ENTRY_CONTROLS};
-    u32 field = random_below(2) ? words[random_below(5)] : random_field();
+    static const u16 often[] = {
+        PIN_BASED_VM_EXEC_CONTROL,
+        CPU_BASED_VM_EXEC_CONTROL,
+        SECONDARY_VM_EXEC_CONTROL,
+        VM_EXIT_CONTROLS,
+        VM_ENTRY_CONTROLS,
+        VM_ENTRY_INTR_INFO_FIELD,
+        GUEST_CR0,
+        CR4_READ_SHADOW,
+    };
+    u32 field = random_below(2) ? often[random_below(ARRAY_SIZE(often))] : random_field();
     u64 value;
 
     if (VMCS_FIELD_WIDTH(field) == VMCS_WIDTH_64 && random_below(4) == 0)
@@ -481,7 +684,6 @@ static bool is_plain_guest(u32 field)
     case GUEST_DR7:
     case GUEST_SMBASE:
     case GUEST_INTR_STATUS:
-    case GUEST_PML_INDEX:
     case VMX_PREEMPTION_TIMER_VALUE: return false;
     default: return VMCS_FIELD_TYPE(field) == VMCS_TYPE_GUEST && field_exists(&l0.caps, field);
     }
@@ -491,6 +693,7 @@ static void assert_vmcs02(u32 region, const struct l1_state *l1)
 {
     struct vmcs02 *slot = cpu->nested.current;
     u64 before[ARRAY_SIZE(fields)], pdpte[4];
+    struct vmcs02 saved;
 
     for (u32 i = 0; i < 4; i++)
         pdpte[i] = fake_vmcs[GUEST_PDPTR0 + 2 * i];
@@ -503,9 +706,15 @@ static void assert_vmcs02(u32 region, const struct l1_state *l1)
             fail_msg("guest field %#x: %#lx, not %#lx", fields[i], before[i],
                      get(&truth[region], fields[i]));
     }
+    assert_int_equal(fake_vmcs[CR4_READ_SHADOW],
+                     truth[region].cr4_read_shadow &
+                         ~(l0.hidden_cr4 & ~truth[region].cr4_guest_host_mask));
     /* The controls once more, all of them. */
+    saved = *slot;
+    slot->borrowed_count = 0;
     slot->controls_dirty = true;
     vmcs02_load(cpu, slot, l1, pdpte);
+    *slot = saved;
     for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
         if (fake_vmcs[fields[i]] != before[i])
             fail_msg("field %#x: %#lx, made anew %#lx", fields[i], before[i], fake_vmcs[fields[i]]);
@@ -527,7 +736,8 @@ static void run_l2(void)
     fake_vmcs[GUEST_CR3] = (u64)random_below(0x10000) << 12;
     fake_vmcs[GUEST_FS_BASE] = random_below(0x10000);
     fake_vmcs[GUEST_GDTR_LIMIT] = random_below(0x10000);
-    fake_vmcs[VMX_PREEMPTION_TIMER_VALUE] = random_below(0x10000);
+    if (fake_vmcs[PIN_BASED_VM_EXEC_CONTROL] & PIN_BASED_PREEMPTION_TIMER)
+        fake_vmcs[VMX_PREEMPTION_TIMER_VALUE] = random_below(0x10000);
     fake_vmcs[GUEST_INTERRUPTIBILITY_INFO] = 0;
     fake_vmcs[GUEST_IA32_PAT] = 0x0606060606060606;
     if ((fake_vmcs[GUEST_CR0] & CR0_PG) && (fake_vmcs[GUEST_CR4] & CR4_PAE) && !random_below(8))
@@ -571,17 +781,164 @@ static void save_truth(struct vmcs12 *v)
     v->launch_state = 1;
 }
 
-/* What vmx/l2_exit.c does to the slot. */
-static void leave_l2(void)
+static u32 random_event(void)
 {
-    struct vmcs02 *slot = cpu->nested.current;
+    return random_below(2) ? INTR_INFO_VALID_MASK | random_below(256) : 0;
+}
 
-    vmcs02_save(slot);
-    slot->vmcs12->vm_entry_intr_info_field &= ~INTR_INFO_VALID_MASK;
-    slot->vmcs12->launch_state = 1;
-    vmcs_switch(cpu->vmcs01_pa);
-    cpu->in_l2 = false;
-    shadow_vmcs_load(cpu, slot);
+/* What the processor leaves at an exit. */
+static void exit_vmcs02(u32 reason)
+{
+    fake_vmcs[VM_ENTRY_INTR_INFO_FIELD] &= ~INTR_INFO_VALID_MASK;
+    fake_vmcs[VM_EXIT_REASON] = reason;
+    fake_vmcs[EXIT_QUALIFICATION] = 1;
+    fake_vmcs[VM_EXIT_INTR_INFO] = random_event();
+    fake_vmcs[VM_EXIT_INTR_ERROR_CODE] = random_below(256);
+    fake_vmcs[IDT_VECTORING_INFO_FIELD] = random_event();
+    fake_vmcs[IDT_VECTORING_ERROR_CODE] = random_below(256);
+    fake_vmcs[VM_EXIT_INSTRUCTION_LEN] = random_below(16);
+    fake_vmcs[VMX_INSTRUCTION_INFO] = random_below(256);
+    fake_vmcs[GUEST_LINEAR_ADDRESS] = random_u64();
+    if (reason == EXIT_REASON_EPT_VIOLATION)
+        fake_vmcs[GUEST_PHYSICAL_ADDRESS] = random_below(1u << 30);
+}
+
+static void save_information(struct vmcs12 *v)
+{
+    v->vm_exit_reason = (u32)fake_vmcs[VM_EXIT_REASON];
+    v->exit_qualification = fake_vmcs[EXIT_QUALIFICATION];
+    v->vm_exit_intr_info = (u32)fake_vmcs[VM_EXIT_INTR_INFO];
+    v->vm_exit_intr_error_code = (u32)fake_vmcs[VM_EXIT_INTR_ERROR_CODE];
+    v->idt_vectoring_info_field = (u32)fake_vmcs[IDT_VECTORING_INFO_FIELD];
+    v->idt_vectoring_error_code = (u32)fake_vmcs[IDT_VECTORING_ERROR_CODE];
+    v->vm_exit_instruction_len = (u32)fake_vmcs[VM_EXIT_INSTRUCTION_LEN];
+    v->vmx_instruction_info = (u32)fake_vmcs[VMX_INSTRUCTION_INFO];
+    v->guest_linear_address = fake_vmcs[GUEST_LINEAR_ADDRESS];
+}
+
+/* An exit for an event, which the processor had not. */
+static void save_event(struct vmcs12 *v, u32 reason, u32 intr_info)
+{
+    save_information(v);
+    v->vm_exit_reason = reason;
+    v->exit_qualification = 0;
+    v->vm_exit_intr_info = intr_info;
+    v->vm_exit_intr_error_code = 0;
+    v->idt_vectoring_info_field = 0;
+}
+
+/* #GP that L0 has to give to L2: L1 may have it. */
+static bool fault_in_l2(struct vmcs12 *v)
+{
+    exit_vmcs02(EXIT_REASON_MSR_READ);
+    run_l2();
+    if (v->exception_bitmap & BIT(VECTOR_GP)) {
+        fake_vmcs[GUEST_RFLAGS] |= RFLAGS_RF;
+        save_truth(v);
+        save_event(v, EXIT_REASON_EXCEPTION_NMI,
+                   INTR_INFO_VALID_MASK | INTR_TYPE_EXCEPTION | INTR_INFO_DELIVER_CODE_MASK |
+                       VECTOR_GP);
+    }
+    l2_exit(cpu, EXIT_REASON_MSR_READ);
+    assert_int_equal(cpu->in_l2, !(v->exception_bitmap & BIT(VECTOR_GP)));
+    return !cpu->in_l2;
+}
+
+static bool l2_has_ept(const struct vmcs12 *v)
+{
+    return vmcs12_secondary(v) & SECONDARY_EXEC_ENABLE_EPT;
+}
+
+static void violation_for_l0(struct vmcs12 *v)
+{
+    exit_vmcs02(EXIT_REASON_EPT_VIOLATION);
+    run_l2();
+    if (l2_has_ept(v) && (vmcs12_secondary(v) & SECONDARY_EXEC_ENABLE_PML))
+        v->guest_pml_index--;
+    filled = EPT02_FILLED;
+    l2_exit(cpu, EXIT_REASON_EPT_VIOLATION);
+    assert_true(cpu->in_l2);
+}
+
+/* An NMI or INIT has waited for L2. True: L1 has the exit. */
+static bool event_for_l2(struct vmcs12 *v)
+{
+    bool init = random_below(2);
+
+    if (fake_vmcs[VM_ENTRY_INTR_INFO_FIELD] & INTR_INFO_VALID_MASK) {
+        if (!l2_nmi_exits(cpu))
+            inject_waiting_nmi(cpu);
+        assert_true(cpu->in_l2);
+        set_monitor_trap(l2_wants_mtf(cpu));
+        cpu->step = 0;
+        return false;
+    }
+    if (fake_vmcs[GUEST_INTERRUPTIBILITY_INFO] ||
+        fake_vmcs[GUEST_ACTIVITY_STATE] == ACTIVITY_WAIT_FOR_SIPI)
+        return false;
+    if (!init && !(v->pin_based_vm_exec_control & PIN_BASED_NMI_EXITING)) {
+        assert_false(l2_nmi_exits(cpu));
+        inject_waiting_nmi(cpu);
+        return false;
+    }
+    save_truth(v);
+    save_event(v, init ? EXIT_REASON_INIT : EXIT_REASON_EXCEPTION_NMI,
+               init ? 0 : INTR_INFO_VALID_MASK | INTR_TYPE_NMI | VECTOR_NMI);
+    if (init)
+        l2_pending_init(cpu);
+    else
+        assert_true(l2_nmi_exits(cpu));
+    return true;
+}
+
+/* As L1 has it. */
+static void last_exit(struct vmcs12 *v)
+{
+    static const u16 reasons[] = {EXIT_REASON_CPUID, EXIT_REASON_EXCEPTION_NMI,
+                                  EXIT_REASON_EPT_VIOLATION, EXIT_REASON_PML_FULL};
+    u32 wanted = reasons[random_below(l2_has_ept(v) ? 4 : 2)];
+    u32 reason = wanted == EXIT_REASON_PML_FULL ? EXIT_REASON_EPT_VIOLATION : wanted;
+
+    exit_vmcs02(reason);
+    run_l2();
+    filled = wanted == EXIT_REASON_PML_FULL ? EPT02_LOG_FULL : EPT02_VIOLATION;
+    save_truth(v);
+    save_information(v);
+    v->vm_exit_reason = wanted;
+    if (wanted == EXIT_REASON_PML_FULL)
+        v->exit_qualification = 0;
+    if (wanted == EXIT_REASON_EPT_VIOLATION)
+        v->guest_physical_address = fake_vmcs[GUEST_PHYSICAL_ADDRESS];
+    if (reason == EXIT_REASON_EPT_VIOLATION && (vmcs12_secondary(v) & SECONDARY_EXEC_ENABLE_PML))
+        v->guest_pml_index--;
+    l2_exit(cpu, reason | (random_below(2) ? BIT(27) : 0));
+}
+
+/* L2 until L1 has an exit; the processor has entered it once. */
+static void run_until_exit(struct vmcs12 *v)
+{
+    for (u32 i = random_below(4); i; i--) {
+        enter_vmcs02(cpu);
+        if (random_below(3) == 0) {
+            if (fault_in_l2(v))
+                return;
+        } else {
+            violation_for_l0(v);
+        }
+        if (random_below(4) == 0 && event_for_l2(v))
+            return;
+    }
+    enter_vmcs02(cpu);
+    last_exit(v);
+}
+
+/* L1 looks at all it is offered. */
+static void assert_seen_by_L1(const struct vmcs12 *v)
+{
+    for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
+        if (field_exists(&l0.caps, fields[i]) && vmread_by_L1(fields[i]) != get(v, fields[i]))
+            fail_msg("field %#x: %#lx, not %#lx", fields[i], vmread_by_L1(fields[i]),
+                     get(v, fields[i]));
 }
 
 static u32 outcomes[3]; /* L2 has run, invalid guest state, VMfail */
@@ -594,12 +951,22 @@ static void enter(u32 region)
     u32 wanted;
 
     fake_vmcs[GUEST_IA32_PAT] = random_below(2) ? 0 : 0x0004000400040004;
-    l1 = vmcs02_read_l1_state();
+    l1 = vmcs02_read_l1_state(v);
     wanted = wanted_of(region, &wanted_qualification);
+    area_fails = v->vm_entry_msr_load_count && random_below(2);
+    if (!wanted && area_fails) {
+        wanted = EXIT_REASON_MSR_LOAD_FAIL | VMX_EXIT_REASONS_FAILED_VMENTRY;
+        wanted_qualification = v->vm_entry_msr_load_count;
+    }
     failed_with = 0;
     l2_enter(cpu, !v->launch_state);
-    if (!failed_with && hardware_refuses(&qualification))
-        l2_entry_failed(cpu, EXIT_REASON_INVALID_STATE, qualification);
+    if (cpu->in_l2 && hardware_refuses(&qualification)) {
+        fake_vmcs[EXIT_QUALIFICATION] = qualification;
+        l2_exit(cpu, EXIT_REASON_INVALID_STATE | VMX_EXIT_REASONS_FAILED_VMENTRY);
+    }
+    assert_int_equal(loaded, hardware_at(cpu->in_l2 ? cpu->nested.current->pa : cpu->vmcs01_pa));
+    if (!cpu->in_l2 && !failed_with)
+        failed_with = (u32)vmread_by_L1(VM_EXIT_REASON);
     if (failed_with != wanted)
         fail_msg("an entry: %#x, not %#x", failed_with, wanted);
     if (wanted & VMX_EXIT_REASONS_FAILED_VMENTRY) {
@@ -612,10 +979,12 @@ static void enter(u32 region)
     } else {
         outcomes[0]++;
         assert_vmcs02(region, &l1);
-        run_l2();
-        save_truth(v);
-        leave_l2();
+        if (random_below(8) || !event_for_l2(v))
+            run_until_exit(v);
+        assert_false(cpu->in_l2);
     }
+    if (random_below(8) == 0)
+        assert_seen_by_L1(v);
 }
 
 /* ---- The whole ---- */
@@ -631,12 +1000,13 @@ static void make_host_32(struct vmcs12 *v)
 static void make_machine(bool shadowing)
 {
     static const enum base bases[] = {BASE_64, BASE_PAE, BASE_REAL, BASE_64_RESTRICTED};
-    static u8 bitmap[2][PAGE_SIZE];
 
     memset(&l0, 0, sizeof(l0));
     memset(cores, 0, sizeof(cores));
     memset(hardware, 0, sizeof(hardware));
-    memset(bitmap, 0xff, sizeof(bitmap));
+    memset(header, 0, sizeof(header));
+    memset(vmread_bitmap, 0xff, sizeof(vmread_bitmap));
+    memset(vmwrite_bitmap, 0xff, sizeof(vmwrite_bitmap));
     memset(undos, 0, sizeof(undos));
     loaded = NO_REGION;
     l0.hw = skylake;
@@ -651,7 +1021,8 @@ static void make_machine(bool shadowing)
         regions[i] = truth[i];
         owner[i] = NO_REGION;
     }
-    shadow_vmcs_init(bitmap[0], bitmap[1]);
+    direct_init();
+    direct_fill_bitmaps(vmread_bitmap, vmwrite_bitmap);
     for (u32 i = 0; i < CORES; i++) {
         u64 pa = (1 + i * (1 + 2 * VMCS02_SLOTS)) * PAGE_SIZE;
 
@@ -665,6 +1036,7 @@ static void make_machine(bool shadowing)
             *slot = (struct vmcs02){.vmcs12_pa = NO_ADDRESS, .vmcs12 = &copies[i][j]};
             slot->pa = pa + (1 + 2 * j) * PAGE_SIZE;
             slot->shadow_pa = pa + (2 + 2 * j) * PAGE_SIZE;
+            header[hardware_at(slot->pa)].revision = shadowing ? VMCS_SHADOW : 0;
         }
         run_on(i);
         fake_vmcs[GUEST_IA32_EFER] = EFER_LMA | EFER_LME | EFER_NXE;
