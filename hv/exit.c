@@ -75,7 +75,7 @@ static void handle_l1(struct cpu *cpu, u32 reason)
 }
 
 /* The last steps before a VM entry. */
-static u64 prepare_resume(struct cpu *cpu)
+static inline __attribute__((always_inline)) u64 prepare_resume(struct cpu *cpu)
 {
     epoch_catch_up(cpu);
     if (__builtin_expect(cpu->nmi_pending != 0, 0)) {

@@ -38,12 +38,14 @@ _Static_assert(offsetof(struct l0_call, cpu) == 8 && offsetof(struct l0_call, re
 #define VMCS12_COPY_SIZE (PAGE_SIZE / 2)
 
 /* Pages of a core: its structure, stack, IST stacks, VMXON region, vmcs01, bitmaps for VMREAD and
-   VMWRITE, and for each vmcs02 slot the VMCS, its shadow, its MSR bitmap and the copy of vmcs12. */
+   VMWRITE, and for each vmcs02 slot the VMCS, its shadow, its MSR bitmap, and the copy of vmcs12
+   with what is made of its host state. */
 enum {
     CPU_PAGES = 1 + CPU_STACK_SIZE / PAGE_SIZE + IST_COUNT + 2 + 2 + 3 * VMCS02_SLOTS +
                 VMCS02_SLOTS * VMCS12_COPY_SIZE / PAGE_SIZE,
 };
-_Static_assert(sizeof(struct vmcs12) <= VMCS12_COPY_SIZE, "a copy of a vmcs12 fits");
+_Static_assert(sizeof(struct vmcs12) + sizeof(struct l1_host) <= VMCS12_COPY_SIZE,
+               "a copy of a vmcs12 fits");
 _Static_assert(L0_BYTES_PER_CPU >= CPU_PAGES * PAGE_SIZE, "what the loader reserves is enough");
 
 /* IA32_PERF_GLOBAL_CTRL has a bit for each counter. SDM vol. 2, "CPUID", leaf 0AH. */
@@ -193,6 +195,7 @@ static bool prepare_cpu(u32 index)
         slot->shadow_pa = vmcs_region(pa + PAGE_SIZE, true);
         slot->msr_bitmap_pa = pa + 2 * PAGE_SIZE;
         slot->vmcs12 = (struct vmcs12 *)(vmcs12 + i * VMCS12_COPY_SIZE);
+        slot->host = (struct l1_host *)(slot->vmcs12 + 1);
         pa += 3 * PAGE_SIZE;
     }
     cpus[index] = cpu;

@@ -112,9 +112,16 @@ static void drop_page(struct ept02 *ept, struct shadow_page *page, u64 *entry)
 
 static void drop_entries(struct ept02 *ept, u32 index);
 
+/* What cores have kept of the way to a table does not count any more. */
+static void forget_gaps(struct ept02 *ept)
+{
+    __atomic_add_fetch(&ept->unlinked, 1, __ATOMIC_SEQ_CST);
+}
+
 /* Who has come to the page by a link that is gone now adds nothing to it. */
 static void retire(struct ept02 *ept, u32 index)
 {
+    forget_gaps(ept);
     page_of(ept, index)->retired = true;
     drop_entries(ept, index);
     shadow_retire(&ept->shadow, index);
@@ -124,6 +131,7 @@ static void unlink(struct ept02 *ept, u32 index)
 {
     struct shadow_page *page = page_of(ept, index);
 
+    forget_gaps(ept);
     page->parent = 0;
     if (--page->links == 0 && !cores_use_root(index))
         retire(ept, index);
@@ -460,35 +468,78 @@ static void fill_tables(const struct fill *fill, u32 root, u32 levels)
     }
 }
 
-/* ---- the short way: EPT02's tables down to the last one are there, and as EPT12's are now ---- */
+/* ---- gaps: EPT02's tables down to the last one are there, and as EPT12's are now ---- */
 
-static u64 entry12_at(const struct shadow_page *page, u64 ngpa)
+/* Each level covers what the next address bits of L2 are for. */
+static bool is_covered(u64 eptp12, u64 ngpa)
 {
-    return phys_read64(page->source + table_index(ngpa, page->level) * sizeof(u64));
+    return !(ngpa >> level_shift(ept12_levels(eptp12) + 1));
 }
 
-/* Goes down from the root's table as long as an entry of EPT12 is the link that EPT02's entry is;
-   it then has the rights of that, and no bit that is reserved. The table where this ends, and
-   EPT12's entry there. */
-static u32 find_gap(const struct ept02 *ept, u32 root, u64 ngpa, u64 *entry12)
+static u64 entry12_at(const struct ept02_gap *gap, u64 ngpa)
+{
+    return load(&gap->table12[table_index(ngpa, gap->level)]);
+}
+
+static u64 *entry_at(const struct ept02 *ept, const struct ept02_gap *gap, u64 ngpa)
+{
+    return &shadow_table(&ept->shadow, gap->table)[table_index(ngpa, gap->level)];
+}
+
+/* The core has come this way, and would again: nothing was taken away, and EPT12 is the same. */
+static bool leads_to(const struct ept02 *ept, u32 root, u64 ngpa, const struct ept02_gap *gap)
+{
+    if (gap->root != root || ngpa >> gap->shift != gap->prefix ||
+        gap->unlinked != __atomic_load_n(&ept->unlinked, __ATOMIC_SEQ_CST))
+        return false;
+    for (u32 i = 0; i < gap->links; i++)
+        if ((load(gap->link[i].entry12) & gap->mask) != gap->link[i].value)
+            return false;
+    return gap->level == 1 || !is_link(load(entry_at(ept, gap, ngpa)), gap->level);
+}
+
+/*
+ * Goes down from the root's table as long as an entry of EPT12 is the link that EPT02's entry is;
+ * it then has the rights of that, and no bit that is reserved. False: L1 has no memory where EPT12
+ * has a table.
+ */
+static bool go_down(const struct ept02 *ept, u32 root, u64 ngpa, struct ept02_gap *gap)
 {
     u32 role = page_of(ept, root)->role, table = root;
     u64 accessed = role & SHADOW_ACCESSED_DIRTY ? EPT_ACCESSED : 0;
-    u64 mask = EPT_ADDR | ATTRIBUTES | EPT_LARGE | accessed | rights_of(~0ull, role);
 
+    *gap = (struct ept02_gap){
+        .unlinked = __atomic_load_n(&ept->unlinked, __ATOMIC_SEQ_CST),
+        .mask = EPT_ADDR | ATTRIBUTES | EPT_LARGE | accessed | rights_of(~0ull, role)};
     for (;;) {
         const struct shadow_page *page = page_of(ept, table);
-        u64 entry = load(&shadow_table(&ept->shadow, table)[table_index(ngpa, page->level)]);
-        u32 child;
+        u32 index = table_index(ngpa, page->level);
+        u64 entry = load(&shadow_table(&ept->shadow, table)[index]), value;
 
-        *entry12 = entry12_at(page, ngpa);
+        gap->table = table;
+        gap->level = page->level;
+        gap->table12 = phys_table(page->source);
+        if (!gap->table12)
+            return false;
         if (!is_link(entry, page->level))
-            return table;
-        child = child_of(ept, entry);
-        if ((*entry12 & mask) != (page_of(ept, child)->source | (entry & ALL_RIGHTS) | accessed))
-            return table;
-        table = child;
+            break;
+        table = child_of(ept, entry);
+        value = page_of(ept, table)->source | (entry & ALL_RIGHTS) | accessed;
+        if ((load(&gap->table12[index]) & gap->mask) != value)
+            break;
+        gap->link[gap->links].entry12 = &gap->table12[index];
+        gap->link[gap->links++].value = value;
     }
+    gap->root = root;
+    gap->shift = level_shift(gap->level + 1);
+    gap->prefix = ngpa >> gap->shift;
+    return true;
+}
+
+static bool find_gap(const struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, struct ept02_gap *gap)
+{
+    return leads_to(ept, root, ngpa, gap) ||
+           (root != ept->empty && is_covered(eptp12, ngpa) && go_down(ept, root, ngpa, gap));
 }
 
 /* What EPT02 may have for an entry of EPT12 that allows the access and has the flags that it sets.
@@ -504,26 +555,22 @@ static u64 mirror_filled(const struct ept02 *ept, const struct shadow_page *page
     return value;
 }
 
-bool ept02_fill_gap(struct ept02 *ept, u32 gap, u64 ngpa, u64 access)
+/* L1 has filled the gap, with what L2's access allows to map. The core walks EPT02 already: no table
+   on the way is used for another meanwhile. */
+static bool fill_gap(struct ept02 *ept, const struct ept02_gap *gap, u64 ngpa, u64 access)
 {
-    struct shadow_page *page = page_of(ept, gap);
-    u64 *entry = &shadow_table(&ept->shadow, gap)[table_index(ngpa, page->level)];
+    struct shadow_page *page = page_of(ept, gap->table);
+    u64 *entry = entry_at(ept, gap, ngpa);
     bool added = false;
     u64 value;
 
-    lock_page(ept, gap);
+    lock_page(ept, gap->table);
     page->used = true;
-    value = mirror_filled(ept, page, entry12_at(page, ngpa), access);
+    value = mirror_filled(ept, page, entry12_at(gap, ngpa), access);
     if (value && !page->retired && !load(entry))
         added = add_page(ept, page, entry, value);
     spin_unlock(&page->lock);
     return added;
-}
-
-/* Each level covers what the next address bits of L2 are for. */
-static bool is_covered(u64 eptp12, u64 ngpa)
-{
-    return !(ngpa >> level_shift(ept12_levels(eptp12) + 1));
 }
 
 /* ---- accesses ---- */
@@ -542,20 +589,18 @@ static enum ept12_result access_ept12(const struct ept02 *ept, u64 eptp12, u64 n
 }
 
 enum ept02_result ept02_fill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access,
-                             struct ept12_log *log, struct ept12_translation *walk, u32 *gap)
+                             struct ept12_log *log, struct ept12_translation *walk,
+                             struct ept02_gap *gap)
 {
     const struct fill fill = {ept, walk, ngpa, role_of(eptp12)};
-    u64 entry12;
 
-    *gap = 0;
-    if (root != ept->empty && is_covered(eptp12, ngpa)) {
-        u32 table = find_gap(ept, root, ngpa, &entry12);
+    if (find_gap(ept, root, eptp12, ngpa, gap)) {
+        u64 entry12 = entry12_at(gap, ngpa);
 
         if (!rights_of(entry12, fill.role)) {
-            walk->level = page_of(ept, table)->level;
+            walk->level = gap->level;
             walk->rights = 0;
             walk->convertible = !(entry12 & EPT_SUPPRESS_VE);
-            *gap = table;
             return EPT02_VIOLATION;
         }
     }
@@ -573,11 +618,14 @@ enum ept02_result ept02_fill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, 
     return EPT02_FILLED;
 }
 
-void ept02_prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access)
+void ept02_prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access,
+                   const struct ept02_gap *gap)
 {
     struct ept12_translation walk;
     const struct fill fill = {ept, &walk, ngpa, role_of(eptp12)};
 
+    if (leads_to(ept, root, ngpa, gap) && fill_gap(ept, gap, ngpa, access))
+        return;
     if (root == ept->empty || ept12_walk(eptp12, ngpa, &ept->caps, &walk) != EPT12_TRANSLATED ||
         (access & ~walk.rights) || !ept12_has_flags(eptp12, access & EPT_WRITE, &walk) ||
         phys_is_hidden(align_down(ept12_address(&walk, ngpa), PAGE_SIZE), PAGE_SIZE))

@@ -31,9 +31,30 @@ struct ept02 {
     u32 hand;  /* of the clock that looks for pages to reuse */
     u32 given; /* pages that are EPT01's tables now */
     u64 syncs_asked, syncs_done;
+    u64 unlinked;          /* counts links that were taken away */
     struct watch *watches; /* list */
     /* Counters. */
     u64 tables, reads, changes, protections, reclaimed;
+};
+
+/*
+ * Where EPT12 has no entry for an address of L2: the table of EPT02 for that, and what EPT12's
+ * entries say on the way there. A core keeps it: other addresses of the same table come the same
+ * way as long as no link was taken away and EPT12's entries stay. All zero: none.
+ */
+struct ept02_gap {
+    u32 root, table;
+    u32 level;    /* of the table */
+    u32 shift;    /* it is for the addresses that have */
+    u64 prefix;   /* this from that bit on */
+    u64 unlinked; /* struct ept02's */
+    u64 mask;     /* what counts in an entry of EPT12 */
+    u32 links;
+    struct {
+        const u64 *entry12;
+        u64 value;
+    } link[EPT12_LEVELS_MAX - 1];
+    const u64 *table12; /* EPT12's table */
 };
 
 enum ept02_result {
@@ -63,18 +84,16 @@ u64 ept02_pointer(const struct ept02 *ept, u64 eptp12, u32 root);
  * Maps the page that L2 touched at ngpa for an access that needs the rights EPT_READ ... in
  * `access`, and those around it that EPT12 maps; and sets EPT12's accessed and dirty flags; a page
  * that becomes dirty is logged. The walk of EPT12 is left in *walk. FILLED may also mean that
- * nothing was, as L1 changes EPT12 or pages have run out: L2 comes back. With VIOLATION, *gap is
- * the shadow page of the table that has no such entry, or 0 if that is not known.
+ * nothing was, as L1 changes EPT12 or pages have run out: L2 comes back. *gap is this core's.
  */
 enum ept02_result ept02_fill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access,
-                             struct ept12_log *log, struct ept12_translation *walk, u32 *gap);
+                             struct ept12_log *log, struct ept12_translation *walk,
+                             struct ept02_gap *gap);
 
-/* Maps the page before L2 touches it, if EPT12 has filled the gap, and L2 would see nothing of it;
-   false if not. No epoch may have begun since the gap was found, and none is passed now. */
-bool ept02_fill_gap(struct ept02 *ept, u32 gap, u64 ngpa, u64 access);
-
-/* The same when the gap is not known. */
-void ept02_prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access);
+/* After a VIOLATION: maps the page before L2 touches it, if EPT12 has an entry by now, and L2 would
+   see nothing of it. */
+void ept02_prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access,
+                   const struct ept02_gap *gap);
 
 /* A zeroed page's physical address, for an overlay; 0: not now, try again later. */
 u64 ept02_take_table(struct ept02 *ept);

@@ -35,6 +35,8 @@ u64 phys_read64(u64 pa)
     return word ? __atomic_load_n(word, __ATOMIC_RELAXED) : ~0ull;
 }
 
+const u64 *phys_table(u64 pa) { return reach(pa, PAGE_SIZE); }
+
 u32 phys_read32(u64 pa)
 {
     const u32 *word = reach(pa, sizeof(*word));

@@ -13,6 +13,10 @@
 u64 phys_read64(u64 pa);
 u32 phys_read32(u64 pa);
 
+/* The table of 512 entries at pa, a page's address, for reading; NULL where L1 has no memory. Each
+   entry is read once, as above. */
+const u64 *phys_table(u64 pa);
+
 /* Sets bits in the aligned 64-bit or 32-bit word at pa, atomically, if it still equals old;
    false if it does not (or is hidden). For accessed and dirty flags. */
 bool phys_set_bits64(u64 pa, u64 old, u64 bits);

@@ -44,9 +44,8 @@ static enum ept02_result fill(struct cpu *cpu, u64 key, u64 ngpa, u64 qualificat
 
     if (log.enabled)
         log.index = (u16)vmread(GUEST_PML_INDEX);
-    cpu->nested.missing_epoch = __atomic_load_n(&l0.epoch, __ATOMIC_SEQ_CST);
     result = ept02_fill(&l0.ept02, cpu->nested.root, key, ngpa, rights_needed(key, qualification),
-                        &log, walk, &cpu->nested.missing_table);
+                        &log, walk, &cpu->nested.gap);
     if (log.enabled)
         vmwrite(GUEST_PML_INDEX, log.index);
     return result;
@@ -108,7 +107,7 @@ static void violation_of_ept12(struct cpu *cpu, const struct ept12_translation *
                                u64 qualification)
 {
     const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
-    u64 key = vmcs02_eptp12(vmcs12);
+    u64 key = cpu->nested.current->ept_key;
 
     if (!becomes_exception(vmcs12, walk)) {
         cpu->nested.missing_key = key;
@@ -121,24 +120,15 @@ static void violation_of_ept12(struct cpu *cpu, const struct ept12_translation *
     deliver_ve(cpu, qualification);
 }
 
-/* The core walks EPT02 already: an epoch that begins after this looks at l0.epoch waits for it. */
-static bool fill_gap(const struct nested *nested)
-{
-    return nested->missing_table &&
-           nested->missing_epoch == __atomic_load_n(&l0.epoch, __ATOMIC_SEQ_CST) &&
-           ept02_fill_gap(&l0.ept02, nested->missing_table, nested->missing,
-                          nested->missing_access);
-}
-
 void l2_fill_missing(struct cpu *cpu)
 {
     struct nested *nested = &cpu->nested;
 
     if (!nested->missing_key)
         return;
-    if (nested->missing_key == nested->root_key && !fill_gap(nested))
+    if (nested->missing_key == nested->root_key)
         ept02_prefill(&l0.ept02, nested->root, nested->missing_key, nested->missing,
-                      nested->missing_access);
+                      nested->missing_access, &nested->gap);
     nested->missing_key = 0;
 }
 
@@ -154,10 +144,10 @@ void l2_ept_violation(struct cpu *cpu)
     const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
     u64 qualification = vmread(EXIT_QUALIFICATION);
     u64 ngpa = vmread(GUEST_PHYSICAL_ADDRESS);
-    u64 key = vmcs02_eptp12(vmcs12);
+    u64 key = cpu->nested.current->ept_key;
     struct ept12_translation walk;
 
-    if (!key) {
+    if (!vmcs02_is_eptp12(key)) {
         lend_event(cpu->nested.current);
         exit_ept_violation(cpu);
         if (!(cpu->step & STEP_HIDDEN))

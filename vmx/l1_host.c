@@ -15,6 +15,7 @@
 #define HOST_CODE32_AR 0xc09bu
 #define HOST_DATA_AR   0xc093u
 #define HOST_TSS_AR    0x8bu
+#define FLAT_LIMIT     0xffffffffu
 #define TSS_LIMIT      0x67u
 #define DR7_INITIAL    0x400u
 
@@ -39,39 +40,35 @@ struct l2_leftover l1_host_read_leftover(const struct vmcs12 *vmcs12)
     return leftover;
 }
 
-static void load_segment(u32 index, u16 selector, u64 base, u32 ar)
-{
-    vmwrite_basic(GUEST_ES_SELECTOR + 2 * index, selector);
-    vmwrite_basic(GUEST_ES_BASE + 2 * index, base);
-    vmwrite_basic(GUEST_ES_LIMIT + 2 * index, index == SEG_TR ? TSS_LIMIT : 0xffffffff);
-    vmwrite_basic(GUEST_ES_AR_BYTES + 2 * index, ar);
-}
-
-static void load_data_segment(u32 index, u16 selector, u64 base)
-{
-    load_segment(index, selector, base, selector ? HOST_DATA_AR : AR_UNUSABLE_MASK);
-}
-
 /* SDM vol. 3, "Loading Host Segment and Descriptor-Table Registers". */
-static void load_segments(const struct vmcs12 *vmcs12)
+#define SET_SEGMENT(host, segment, selector, base, limit, ar)                                      \
+    ((host)->GUEST_##segment##_SELECTOR_value = (selector),                                        \
+     (host)->GUEST_##segment##_BASE_value = (base),                                                \
+     (host)->GUEST_##segment##_LIMIT_value = (limit),                                              \
+     (host)->GUEST_##segment##_AR_BYTES_value = (ar))
+#define SET_DATA_SEGMENT(host, segment, selector, base)                                            \
+    SET_SEGMENT(host, segment, selector, base, FLAT_LIMIT,                                         \
+                (selector) ? HOST_DATA_AR : AR_UNUSABLE_MASK)
+
+static void make_segments(struct l1_host *host, const struct vmcs12 *vmcs12)
 {
-    load_segment(SEG_CS, vmcs12->host_cs_selector, 0,
-                 host_is_64bit(vmcs12) ? HOST_CODE64_AR : HOST_CODE32_AR);
-    load_data_segment(SEG_SS, vmcs12->host_ss_selector, 0);
-    load_data_segment(SEG_DS, vmcs12->host_ds_selector, 0);
-    load_data_segment(SEG_ES, vmcs12->host_es_selector, 0);
-    load_data_segment(SEG_FS, vmcs12->host_fs_selector, vmcs12->host_fs_base);
-    load_data_segment(SEG_GS, vmcs12->host_gs_selector, vmcs12->host_gs_base);
-    load_segment(SEG_TR, vmcs12->host_tr_selector, vmcs12->host_tr_base, HOST_TSS_AR);
-    load_segment(SEG_LDTR, 0, 0, AR_UNUSABLE_MASK);
-    vmwrite_basic(GUEST_GDTR_BASE, vmcs12->host_gdtr_base);
-    vmwrite_basic(GUEST_GDTR_LIMIT, 0xffff);
-    vmwrite_basic(GUEST_IDTR_BASE, vmcs12->host_idtr_base);
-    vmwrite_basic(GUEST_IDTR_LIMIT, 0xffff);
+    SET_SEGMENT(host, CS, vmcs12->host_cs_selector, 0, FLAT_LIMIT,
+                host_is_64bit(vmcs12) ? HOST_CODE64_AR : HOST_CODE32_AR);
+    SET_DATA_SEGMENT(host, SS, vmcs12->host_ss_selector, 0);
+    SET_DATA_SEGMENT(host, DS, vmcs12->host_ds_selector, 0);
+    SET_DATA_SEGMENT(host, ES, vmcs12->host_es_selector, 0);
+    SET_DATA_SEGMENT(host, FS, vmcs12->host_fs_selector, vmcs12->host_fs_base);
+    SET_DATA_SEGMENT(host, GS, vmcs12->host_gs_selector, vmcs12->host_gs_base);
+    SET_SEGMENT(host, TR, vmcs12->host_tr_selector, vmcs12->host_tr_base, TSS_LIMIT, HOST_TSS_AR);
+    SET_SEGMENT(host, LDTR, 0, 0, FLAT_LIMIT, AR_UNUSABLE_MASK);
+    host->GUEST_GDTR_BASE_value = vmcs12->host_gdtr_base;
+    host->GUEST_GDTR_LIMIT_value = 0xffff;
+    host->GUEST_IDTR_BASE_value = vmcs12->host_idtr_base;
+    host->GUEST_IDTR_LIMIT_value = 0xffff;
 }
 
 /* SDM vol. 3, "Loading Host Control Registers, Debug Registers, MSRs". */
-static void load_control_registers(const struct vmcs12 *vmcs12)
+static void make_control_registers(struct l1_host *host, const struct vmcs12 *vmcs12)
 {
     u64 cr4 = vmcs12->host_cr4;
 
@@ -79,12 +76,40 @@ static void load_control_registers(const struct vmcs12 *vmcs12)
         cr4 |= CR4_PAE;
     else
         cr4 &= ~CR4_PCIDE;
-    vmwrite_basic(GUEST_CR0, vmcs12->host_cr0 | CR0_ET);
-    vmwrite_basic(CR0_READ_SHADOW, vmcs12->host_cr0 | CR0_ET);
-    vmwrite_basic(GUEST_CR3, vmcs12->host_cr3);
-    vmwrite_basic(GUEST_CR4, cr4);
-    vmwrite_basic(CR4_READ_SHADOW, cr4);
-    vmwrite_basic(GUEST_DR7, DR7_INITIAL);
+    host->GUEST_CR0_value = host->CR0_READ_SHADOW_value = vmcs12->host_cr0 | CR0_ET;
+    host->GUEST_CR3_value = vmcs12->host_cr3;
+    host->GUEST_CR4_value = host->CR4_READ_SHADOW_value = cr4;
+    host->GUEST_DR7_value = DR7_INITIAL;
+    host->GUEST_IA32_DEBUGCTL_value = 0;
+    host->GUEST_SYSENTER_CS_value = vmcs12->host_ia32_sysenter_cs;
+    host->GUEST_SYSENTER_ESP_value = vmcs12->host_ia32_sysenter_esp;
+    host->GUEST_SYSENTER_EIP_value = vmcs12->host_ia32_sysenter_eip;
+}
+
+/* SDM vol. 3, "Loading Host RIP, RSP, RFLAGS, and SSP". */
+static void make_run_state(struct l1_host *host, const struct vmcs12 *vmcs12)
+{
+    host->GUEST_RIP_value = vmcs12->host_rip;
+    host->GUEST_RSP_value = vmcs12->host_rsp;
+    host->GUEST_RFLAGS_value = RFLAGS_FIXED;
+    host->GUEST_ACTIVITY_STATE_value = ACTIVITY_ACTIVE;
+    host->GUEST_PENDING_DBG_EXCEPTIONS_value = 0;
+}
+
+/* Not inlined: the compiler would take the values through registers, and then load_host()'s. */
+static __attribute__((noinline)) void make_host(struct vmcs02 *slot)
+{
+    make_segments(slot->host, slot->vmcs12);
+    make_control_registers(slot->host, slot->vmcs12);
+    make_run_state(slot->host, slot->vmcs12);
+    slot->host_dirty = false;
+}
+
+static void load_host(const struct l1_host *host)
+{
+#define X(field) vmwrite_basic(field, host->field##_value);
+    L1_HOST_FIELDS(X)
+#undef X
 }
 
 static void clear_uinv(void)
@@ -107,10 +132,12 @@ static void load_msrs(const struct vmcs12 *vmcs12, const struct l2_leftover *lef
     vmwrite_basic(GUEST_IA32_PAT,
                   exit & VM_EXIT_LOAD_IA32_PAT ? vmcs12->host_ia32_pat : leftover->pat);
     vmcs_change(VM_ENTRY_CONTROLS, VM_ENTRY_IA32E_MODE, wide ? VM_ENTRY_IA32E_MODE : 0);
-    vmwrite_basic(GUEST_IA32_DEBUGCTL, 0);
-    vmwrite_basic(GUEST_SYSENTER_CS, vmcs12->host_ia32_sysenter_cs);
-    vmwrite_basic(GUEST_SYSENTER_ESP, vmcs12->host_ia32_sysenter_esp);
-    vmwrite_basic(GUEST_SYSENTER_EIP, vmcs12->host_ia32_sysenter_eip);
+}
+
+static void load_rare_msrs(const struct vmcs12 *vmcs12)
+{
+    u32 exit = vmcs12->vm_exit_controls;
+
     if (exit & VM_EXIT_LOAD_PERF_GLOBAL_CTRL)
         wrmsr_safe(MSR_IA32_PERF_GLOBAL_CTRL, vmcs12->host_ia32_perf_global_ctrl);
     if (exit & VM_EXIT_CLEAR_UINV)
@@ -130,7 +157,7 @@ static void load_cet(struct cpu *cpu, const struct vmcs12 *vmcs12)
     vmcs_load_cet_once(cpu);
 }
 
-static void load_run_state(const struct vmcs12 *vmcs12, const struct l2_leftover *leftover)
+static void load_nmi_blocking(const struct l2_leftover *leftover)
 {
     u64 blocking = vmread(GUEST_INTERRUPTIBILITY_INFO) & INTERRUPTIBILITY_NMI;
 
@@ -138,12 +165,7 @@ static void load_run_state(const struct vmcs12 *vmcs12, const struct l2_leftover
         blocking = 0;
     if (leftover->nmi_blocked)
         blocking = INTERRUPTIBILITY_NMI;
-    vmwrite_basic(GUEST_RIP, vmcs12->host_rip);
-    vmwrite_basic(GUEST_RSP, vmcs12->host_rsp);
-    vmwrite_basic(GUEST_RFLAGS, RFLAGS_FIXED);
     vmwrite_basic(GUEST_INTERRUPTIBILITY_INFO, blocking);
-    vmwrite_basic(GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
-    vmwrite_basic(GUEST_PENDING_DBG_EXCEPTIONS, 0);
 }
 
 /* A 32-bit host with PAE paging. SDM vol. 3, "Checking and Loading Host Page-Directory-Pointer-
@@ -174,11 +196,15 @@ void l1_host_load(struct cpu *cpu, struct vmcs02 *slot, const struct l2_leftover
 {
     const struct vmcs12 *vmcs12 = slot->vmcs12;
 
-    load_control_registers(vmcs12);
+    if (slot->host_dirty)
+        make_host(slot);
+    load_host(slot->host);
     load_msrs(vmcs12, leftover);
+    load_nmi_blocking(leftover);
+    if (slot->plain_exit)
+        return;
+    load_rare_msrs(vmcs12);
     load_cet(cpu, vmcs12);
-    load_segments(vmcs12);
-    load_run_state(vmcs12, leftover);
     flush_translations(vmcs12);
     if (!load_host_pdptes(vmcs12))
         l1_host_abort(cpu, slot, VMX_ABORT_LOAD_HOST_PDPTE_FAIL);

@@ -28,7 +28,8 @@ static void refresh_controls(struct vmcs12 *vmcs12)
 {
     u32 info = (u32)vmread_basic(VM_ENTRY_INTR_INFO_FIELD);
 
-    if (vmcs12->cpu_based_vm_exec_control & CPU_BASED_TPR_SHADOW)
+    /* Without the feature there need not be such a field. */
+    if (vmcs12->cpu_based_vm_exec_control & (l0.caps.true_proc >> 32) & CPU_BASED_TPR_SHADOW)
         vmcs12->tpr_threshold = vmread32(TPR_THRESHOLD);
     vmcs12->vm_entry_intr_info_field = info;
     if (!(info & INTR_INFO_VALID_MASK))
@@ -36,6 +37,36 @@ static void refresh_controls(struct vmcs12 *vmcs12)
     vmcs12->vm_entry_exception_error_code = vmread32(VM_ENTRY_EXCEPTION_ERROR_CODE);
     vmcs12->vm_entry_instruction_len = vmread32(VM_ENTRY_INSTRUCTION_LEN);
     vmcs12->guest_cr0 = vmread(GUEST_CR0);
+}
+
+static bool has_vpid_of_its_own(const struct vmcs12 *vmcs12)
+{
+    return (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_VPID) &&
+           vmcs12->virtual_processor_id != VPID_L1;
+}
+
+/* What forget_logged(), load_guest_msrs(), flush_shared_vpid() and shadow12_load() are for. */
+static bool is_plain_entry(const struct vmcs12 *vmcs12)
+{
+    return has_vpid_of_its_own(vmcs12) &&
+           !(vmcs12->vm_entry_controls & VM_ENTRY_LOAD_PERF_GLOBAL_CTRL) &&
+           !vmcs12->vm_entry_msr_load_count &&
+           !(vmcs12_secondary(vmcs12) & SECONDARY_EXEC_SHADOW_VMCS);
+}
+
+#define EXIT_LOADS (VM_EXIT_LOAD_IA32_PAT | VM_EXIT_HOST_ADDR_SPACE_SIZE)
+#define EXIT_RARE                                                                                  \
+    (VM_EXIT_SAVE_IA32_EFER | VM_EXIT_SAVE_IA32_PAT | VM_EXIT_SAVE_PERF_GLOBAL_CTRL |              \
+     VM_EXIT_LOAD_PERF_GLOBAL_CTRL | VM_EXIT_CLEAR_UINV | VM_EXIT_LOAD_IA32_PKRS |                 \
+     VM_EXIT_LOAD_CET_STATE)
+
+/* Nothing but IA32_EFER is left over of L2, and nothing rare is saved or loaded. */
+static bool is_plain_exit(const struct vmcs12 *vmcs12)
+{
+    return (vmcs12->vm_exit_controls & (EXIT_LOADS | EXIT_RARE)) == EXIT_LOADS &&
+           (vmcs12->pin_based_vm_exec_control & PIN_BASED_VIRTUAL_NMIS) &&
+           !(vmcs12_secondary(vmcs12) & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY) &&
+           !vmcs12->vm_exit_msr_store_count && !vmcs12->vm_exit_msr_load_count;
 }
 
 /* What was valid and has not been written since is not looked at again. */
@@ -57,6 +88,8 @@ static enum vm_instruction_error check_controls_and_host(struct vmcs02 *slot, bo
         error = check_host_state(vmcs12, &l0.caps, l1_long_mode);
     slot->checked = !error;
     slot->checked_proc = proc;
+    slot->plain_entry = is_plain_entry(vmcs12);
+    slot->plain_exit = slot->plain_entry && is_plain_exit(vmcs12);
     return error;
 }
 
@@ -79,18 +112,27 @@ static bool perf_global_refused(const struct vmcs12 *vmcs12)
            (vmcs12->guest_ia32_perf_global_ctrl & l0.caps.perf_global_reserved);
 }
 
+/* L2 may exit to L1 before the processor has checked its state. */
+static bool exits_at_once(const struct cpu *cpu)
+{
+    return cpu->init_pending || cpu->nmi_waiting || cpu->nmi_pending;
+}
+
 /*
  * Guest state that L1 has not written since it was last checked is the processor's to check:
- * vmcs02 holds just that, and its answer reaches L1. Not so where MSRs are loaded before, where
- * the processor allows what L1 is not offered, and where vmcs02 needs PDPTEs from memory.
+ * vmcs02 holds just that, and its answer reaches L1. Not so where it is not asked first, where MSRs
+ * are loaded before, where it allows what L1 is not offered, and where vmcs02 needs PDPTEs from
+ * memory.
  */
-static bool check_guest(struct vmcs02 *slot, u64 pdpte[4], u64 *qualification)
+static bool check_guest(struct cpu *cpu, struct vmcs02 *slot, u64 pdpte[4], u64 *qualification)
 {
     const struct vmcs12 *vmcs12 = slot->vmcs12;
 
-    if (!slot->guest_dirty && !vmcs12->vm_entry_msr_load_count && !vmcs02_uses_pae(vmcs12) &&
-        !slot->newer_pdptes && vmcs12->vmcs_link_pointer == NO_ADDRESS &&
-        !(vmread_basic(GUEST_CR4) & l0.hidden_cr4) && !perf_global_refused(vmcs12))
+    if (!slot->guest_dirty && !exits_at_once(cpu) && !vmcs12->vm_entry_msr_load_count &&
+        !vmcs02_uses_pae(vmcs12) && !slot->newer_pdptes &&
+        vmcs12->vmcs_link_pointer == NO_ADDRESS &&
+        !(vmread_basic(GUEST_CR4) & l0.hidden_cr4) &&
+        (slot->plain_entry || !perf_global_refused(vmcs12)))
         return true;
     vmcs02_save_guest(slot);
     return check_guest_state(vmcs12, &l0.caps, slot->vmcs12_pa, pdpte, qualification);
@@ -107,8 +149,7 @@ static u64 load_guest_msrs(const struct vmcs12 *vmcs12)
 /* An L2 that shares L1's VPID, see vmcs02: nothing of L1's may be left when it starts. */
 static void flush_shared_vpid(const struct vmcs12 *vmcs12)
 {
-    if ((vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_VPID) &&
-        vmcs12->virtual_processor_id == VPID_L1)
+    if ((vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_VPID) && !has_vpid_of_its_own(vmcs12))
         vmcs01_flush_translations();
 }
 
@@ -142,23 +183,26 @@ static void enter(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l
     u64 pdpte[4] = {0};
     u64 failure;
 
-    if (!check_guest(slot, pdpte, &failure)) {
+    if (!check_guest(cpu, slot, pdpte, &failure)) {
         l2_entry_failed(cpu, EXIT_REASON_INVALID_STATE, failure);
         return;
     }
-    forget_logged(cpu, slot->vmcs12);
+    if (!slot->plain_entry)
+        forget_logged(cpu, slot->vmcs12);
     follow_invept(cpu);
     /* A core that waits for a SIPI walks nothing, and does not exit when it is asked to. */
     epoch_set_walking(cpu, vmread_basic(GUEST_ACTIVITY_STATE) != ACTIVITY_WAIT_FOR_SIPI);
     vmcs02_load(cpu, slot, l1, pdpte);
     cpu->in_l2 = true;
     l2_fill_missing(cpu);
-    failure = load_guest_msrs(slot->vmcs12);
-    if (failure) {
-        l2_entry_failed(cpu, EXIT_REASON_MSR_LOAD_FAIL, failure);
-        return;
+    if (!slot->plain_entry) {
+        failure = load_guest_msrs(slot->vmcs12);
+        if (failure) {
+            l2_entry_failed(cpu, EXIT_REASON_MSR_LOAD_FAIL, failure);
+            return;
+        }
+        flush_shared_vpid(slot->vmcs12);
     }
-    flush_shared_vpid(slot->vmcs12);
     if (cpu->init_pending)
         l2_pending_init(cpu);
 }

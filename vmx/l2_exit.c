@@ -99,19 +99,34 @@ static void leave_l2(struct cpu *cpu, u32 reason, bool nmi)
 {
     struct vmcs02 *slot = cpu->nested.current;
     struct vmcs12 *vmcs12 = slot->vmcs12;
-    struct l2_leftover leftover = l1_host_read_leftover(vmcs12);
-    bool stored = msr_list_store(vmcs12->vm_exit_msr_store_addr, vmcs12->vm_exit_msr_store_count);
+    struct l2_leftover leftover = {.efer = 0};
+    bool stored = true;
 
+    if (!slot->plain_exit) {
+        leftover = l1_host_read_leftover(vmcs12);
+        stored = msr_list_store(vmcs12->vm_exit_msr_store_addr, vmcs12->vm_exit_msr_store_count);
+    } else if (!(vmcs12->vm_exit_controls & VM_EXIT_LOAD_IA32_EFER)) {
+        leftover.efer = vmread_basic(GUEST_IA32_EFER);
+    }
     leftover.nmi_blocked |= nmi;
     vmcs02_save(slot);
     end_hidden_step(cpu);
-    shadow12_store(cpu, slot);
+    if (!slot->plain_exit)
+        shadow12_store(cpu, slot);
     vmcs12->launch_state = 1;
     return_to_l1(cpu, reason);
     if (stored)
         l1_host_load(cpu, slot, &leftover);
     else
         l1_host_abort(cpu, slot, VMX_ABORT_SAVE_GUEST_MSR_FAIL);
+}
+
+/* The exit as it is. */
+static void pass_on(struct cpu *cpu, u32 reason)
+{
+    save_exit_information(cpu->nested.current->vmcs12);
+    leave_l2(cpu, reason,
+             reason == EXIT_REASON_EXCEPTION_NMI && is_nmi(vmread_basic(VM_EXIT_INTR_INFO)));
 }
 
 void l2_exit_to_l1(struct cpu *cpu, u32 reason, u64 qualification)
@@ -121,8 +136,7 @@ void l2_exit_to_l1(struct cpu *cpu, u32 reason, u64 qualification)
     save_exit_information(slot->vmcs12);
     record(slot, VM_EXIT_REASON, reason);
     record(slot, EXIT_QUALIFICATION, qualification);
-    leave_l2(cpu, reason,
-             reason == EXIT_REASON_EXCEPTION_NMI && is_nmi(vmread_basic(VM_EXIT_INTR_INFO)));
+    leave_l2(cpu, reason, false);
 }
 
 /* The last exit of L2 was another one, if it has run at all: vmcs02 still has its information. */
@@ -144,6 +158,22 @@ void l2_exit_event_to_l1(struct cpu *cpu, u32 intr_info, u32 error_code)
     exit_by_l0(cpu, EXIT_REASON_EXCEPTION_NMI, intr_info, error_code);
 }
 
+/* What the MSR area put into vmcs02 was not there when the guest state was checked. */
+static void forget_loaded_msrs(const struct vmcs12 *vmcs12)
+{
+    if (vmcs12->vm_entry_msr_load_count)
+        direct_load(vmcs12);
+}
+
+/* An NMI that L0 was to inject into L2 comes after the entry that the processor has refused. */
+static void keep_nmi(struct cpu *cpu)
+{
+    u64 info = vmread_basic(VM_ENTRY_INTR_INFO_FIELD);
+
+    if (cpu->nested.current->event_borrowed && (info & INTR_INFO_VALID_MASK) && is_nmi(info))
+        cpu->nmi_waiting = true;
+}
+
 /* L1's host state is loaded; the guest state in vmcs12 stays as it was, as does the rest. */
 void l2_entry_failed(struct cpu *cpu, u32 reason, u64 qualification)
 {
@@ -151,14 +181,13 @@ void l2_entry_failed(struct cpu *cpu, u32 reason, u64 qualification)
     struct l2_leftover leftover = l1_host_read_leftover(slot->vmcs12);
 
     leftover.nmi_blocking_is_l2s = leftover.nmi_blocked = false;
-    /* What the MSR area put into vmcs02 was not there when the guest state was checked. */
-    if (slot->vmcs12->vm_entry_msr_load_count)
-        direct_load(slot->vmcs12);
+    forget_loaded_msrs(slot->vmcs12);
     record(slot, VM_EXIT_REASON, reason | VMX_EXIT_REASONS_FAILED_VMENTRY);
     record(slot, EXIT_QUALIFICATION, qualification);
+    keep_nmi(cpu);
     return_to_l1(cpu, reason);
-    /* Nothing is loaded of guest state that is not valid, whoever has found it. */
-    if (reason == EXIT_REASON_INVALID_STATE) {
+    /* Nothing is loaded of guest state that nobody has found valid. */
+    if (reason != EXIT_REASON_MSR_LOAD_FAIL) {
         leftover.efer = vmread(GUEST_IA32_EFER);
         leftover.pat = vmread(GUEST_IA32_PAT);
     }
@@ -190,6 +219,8 @@ void l2_entry_vmfail(struct cpu *cpu, u64 error)
                   "checks of vmcs12 did not foresee",
                   cpu->index, error);
     end_hidden_step(cpu);
+    forget_loaded_msrs(cpu->nested.current->vmcs12);
+    keep_nmi(cpu);
     return_to_l1(cpu, EXIT_REASON_INVALID_STATE);
     vm_fail(cpu, VMXERR_ENTRY_INVALID_CONTROL_FIELD);
 }
@@ -215,7 +246,7 @@ static void handle_msr(struct cpu *cpu, u32 reason)
     bool write = reason == EXIT_REASON_MSR_WRITE;
 
     if (route_msr_to_l1(vmcs12, pool_va(l0.msr_bitmap01), (u32)cpu->gpr[RCX], write))
-        l2_exit_to_l1(cpu, reason, vmread(EXIT_QUALIFICATION));
+        pass_on(cpu, reason);
     else if (!(write ? emulate_wrmsr(cpu) : emulate_rdmsr(cpu)))
         l2_gp(cpu);
     else if (l2_wants_mtf(cpu))
@@ -259,7 +290,7 @@ static void handle_field_access(struct cpu *cpu, u32 reason)
     u64 encoding = operand_register(cpu, operand_decode(cpu).reg2);
 
     if (shadow12_exits_to_l1(cpu->nested.current->vmcs12, encoding, reason == EXIT_REASON_VMWRITE))
-        l2_exit_to_l1(cpu, reason, vmread(EXIT_QUALIFICATION));
+        pass_on(cpu, reason);
     else
         fail_field_access(cpu);
 }
@@ -289,15 +320,15 @@ void l2_exit(struct cpu *cpu, u32 reason)
     case EXIT_REASON_EPT_MISCONFIG: panic("EPT02 is misconfigured"); break;
     case EXIT_REASON_INIT:
         if (!init_was_kick(cpu))
-            l2_exit_to_l1(cpu, basic, vmread(EXIT_QUALIFICATION));
+            pass_on(cpu, basic);
         break;
     case EXIT_REASON_MONITOR_TRAP_FLAG:
         if (l2_wants_mtf(cpu) || mtf_injected(cpu->nested.current->vmcs12))
-            l2_exit_to_l1(cpu, basic, vmread(EXIT_QUALIFICATION));
+            pass_on(cpu, basic);
         else if (cpu->init_pending)
             l2_pending_init(cpu);
         break;
-    default: l2_exit_to_l1(cpu, basic, vmread(EXIT_QUALIFICATION)); break;
+    default: pass_on(cpu, basic); break;
     }
 }
 

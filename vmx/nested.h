@@ -6,6 +6,7 @@
 
 #include "types.h"
 #include "vmcs12.h"
+#include "../mm/ept02.h"
 #include "../mm/overlay.h"
 #include "../mm/watch.h"
 
@@ -19,7 +20,48 @@ struct borrowed_field {
     u64 value;
 };
 
-#define BORROWED_MAX 5 /* the event's three, the preemption timer, CR4's read shadow */
+#define BORROWED_MAX 4 /* the event's three, CR4's read shadow */
+
+/* vmcs01's fields that are the same after each exit of L2. */
+#define L1_HOST_SEGMENT(X, segment)                                                                \
+    X(GUEST_##segment##_SELECTOR)                                                                  \
+    X(GUEST_##segment##_BASE)                                                                      \
+    X(GUEST_##segment##_LIMIT)                                                                     \
+    X(GUEST_##segment##_AR_BYTES)
+#define L1_HOST_FIELDS(X)                                                                          \
+    X(GUEST_CR0)                                                                                   \
+    X(CR0_READ_SHADOW)                                                                             \
+    X(GUEST_CR3)                                                                                   \
+    X(GUEST_CR4)                                                                                   \
+    X(CR4_READ_SHADOW)                                                                             \
+    X(GUEST_DR7)                                                                                   \
+    X(GUEST_IA32_DEBUGCTL)                                                                         \
+    X(GUEST_SYSENTER_CS)                                                                           \
+    X(GUEST_SYSENTER_ESP)                                                                          \
+    X(GUEST_SYSENTER_EIP)                                                                          \
+    X(GUEST_RIP)                                                                                   \
+    X(GUEST_RSP)                                                                                   \
+    X(GUEST_RFLAGS)                                                                                \
+    X(GUEST_ACTIVITY_STATE)                                                                        \
+    X(GUEST_PENDING_DBG_EXCEPTIONS)                                                                \
+    X(GUEST_GDTR_BASE)                                                                             \
+    X(GUEST_GDTR_LIMIT)                                                                            \
+    X(GUEST_IDTR_BASE)                                                                             \
+    X(GUEST_IDTR_LIMIT)                                                                            \
+    L1_HOST_SEGMENT(X, ES)                                                                         \
+    L1_HOST_SEGMENT(X, CS)                                                                         \
+    L1_HOST_SEGMENT(X, SS)                                                                         \
+    L1_HOST_SEGMENT(X, DS)                                                                         \
+    L1_HOST_SEGMENT(X, FS)                                                                         \
+    L1_HOST_SEGMENT(X, GS)                                                                         \
+    L1_HOST_SEGMENT(X, LDTR)                                                                       \
+    L1_HOST_SEGMENT(X, TR)
+
+struct l1_host {
+#define X(field) u64 field##_value;
+    L1_HOST_FIELDS(X)
+#undef X
+};
 
 /*
  * A vmcs12 that is active on this core, with the vmcs02 that runs it. vmcs12 is L0's private
@@ -39,14 +81,22 @@ struct vmcs02 {
     bool controls_dirty; /* L1 wrote a control field that is not looked at at each entry */
     bool checked;        /* controls and host state are valid, but for what L1 writes often */
     u32 checked_proc;    /* with these primary controls */
+    bool plain_entry;    /* as checked, an entry has none of l2_enter.c's rare things to do */
+    bool plain_exit;     /* nor has an exit those of l2_exit.c and l1_host.c */
     u32 basic_controls;  /* of these, what vmcs02 was made with */
     bool guest_dirty;    /* L1 wrote guest state that is to be checked in full */
+    bool host_dirty;     /* L1 wrote host state or controls: host is to be made anew */
     bool newer_pdptes;   /* vmcs02 has PDPTEs that vmcs12 has not */
     bool new_address;    /* L2 had an EPT violation: vmcs02 has its address, vmcs12 L1's last one */
+    bool timer_lent;     /* the preemption timer's value is given back, too */
+    u64 timer;
     bool event_borrowed; /* the fields of the event are among these: */
     u32 borrowed_count;
     struct borrowed_field borrowed[BORROWED_MAX]; /* given back at the exit to L1 */
     u64 last_used;                                /* counts VMPTRLDs: the lowest is evicted */
+    u64 ept_key;                                  /* vmcs02_ept_key() of the EPT_POINTER, if */
+    u32 ept_root;                                 /* this is its root; 0: it is another one */
+    struct l1_host *host;
     u64 written[2]; /* pages of L1's that the hardware writes to for vmcs02; 0: none */
 };
 
@@ -57,8 +107,7 @@ struct nested {
     struct vmcs02 slots[VMCS02_SLOTS];
     u64 use_count;
     u64 missing_key, missing, missing_access; /* what L1 was told by an EPT violation; 0: none */
-    u32 missing_table;                        /* of EPT02, where it is missing; 0: not known */
-    u64 missing_epoch;                        /* l0.epoch, as long as missing_table counts */
+    struct ept02_gap gap;                     /* where it is missing, if that is known */
     bool invept;                              /* executed since L2 ran last */
     u64 root_key;                             /* vmcs02_ept_key() of the root; 0: none */
     u32 root; /* of EPT02, which is not reused while it stands here; other cores read it */

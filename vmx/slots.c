@@ -69,6 +69,7 @@ void slots_make_current(struct cpu *cpu, u64 vmcs12_pa, u32 revision)
         slot->vmcs12->revision_id = revision; /* as it was checked: L1 may have changed it */
         slot->controls_dirty = true;
         slot->guest_dirty = true;
+        slot->host_dirty = true;
         slot->checked = false;
         vmcs02_take(cpu, slot);
     }
@@ -138,7 +139,9 @@ static void note_written(struct vmcs02 *slot, u32 encoding)
 
     if (direct_is_frequent(encoding))
         return;
-    slot->guest_dirty |= type == VMCS_TYPE_GUEST;
+    /* Which guest state is checked at all is said by these controls. */
+    slot->guest_dirty |= type == VMCS_TYPE_GUEST || encoding == VM_ENTRY_CONTROLS;
+    slot->host_dirty |= type != VMCS_TYPE_GUEST;
     slot->controls_dirty |= type == VMCS_TYPE_CONTROL;
     slot->checked &= type == VMCS_TYPE_GUEST;
 }

@@ -91,6 +91,9 @@ void vmcs02_borrow_event(struct vmcs02 *slot)
 
 void vmcs02_give_back(struct vmcs02 *slot)
 {
+    if (slot->timer_lent)
+        vmwrite(VMX_PREEMPTION_TIMER_VALUE, slot->timer);
+    slot->timer_lent = false;
     while (slot->borrowed_count) {
         const struct borrowed_field *last = &slot->borrowed[--slot->borrowed_count];
 
@@ -186,6 +189,7 @@ static void load_controls(struct vmcs02 *slot)
         vmwrite(CR3_TARGET_VALUE0 + 2 * i, field_get(vmcs12, CR3_TARGET_VALUE0 + 2 * i));
     vmwrite(CR4_GUEST_HOST_MASK, vmcs12->cr4_guest_host_mask | hidden);
     vmwrite(TSC_OFFSET, vmcs12->tsc_offset);
+    slot->ept_root = 0;
     slot->controls_dirty = false;
 }
 
@@ -245,12 +249,7 @@ static u64 ept_key(const struct vmcs12 *vmcs12)
 
 static bool is_identity(u64 key) { return (key & EPTP_MEMORY_TYPE) == KEY_IDENTITY; }
 
-u64 vmcs02_eptp12(const struct vmcs12 *vmcs12)
-{
-    u64 key = ept_key(vmcs12);
-
-    return is_identity(key) ? 0 : key;
-}
+bool vmcs02_is_eptp12(u64 key) { return key && !is_identity(key); }
 
 /* The root for a key is looked up when the key changes. */
 static u32 use_root(struct cpu *cpu, u64 key)
@@ -317,17 +316,29 @@ static u64 identity_pointer(struct cpu *cpu, u64 key)
 
 void vmcs02_load_ept(struct cpu *cpu, const struct vmcs12 *vmcs12)
 {
+    struct vmcs02 *slot = cpu->nested.current;
     u64 key = ept_key(vmcs12), pointer = l0.ept01_pointer;
 
-    if (key && !is_identity(key))
-        pointer = ept02_pointer(&l0.ept02, key, use_root(cpu, key));
+    slot->ept_key = key;
+    slot->ept_root = 0;
+    if (vmcs02_is_eptp12(key)) {
+        slot->ept_root = use_root(cpu, key);
+        pointer = ept02_pointer(&l0.ept02, key, slot->ept_root);
+    }
     if (__builtin_expect(cpu->nested.step_count, 0)) {
         pointer = overlay_pointer(cpu, key, pointer);
         cpu->nested.overlay_key = 0;
+        slot->ept_root = 0;
     } else if (is_identity(key)) {
         pointer = identity_pointer(cpu, key);
     }
     vmwrite(EPT_POINTER, pointer);
+}
+
+/* EPT_POINTER is that of the key still: controls and roots have not changed. */
+static bool ept_is_loaded(const struct nested *nested, const struct vmcs02 *slot)
+{
+    return slot->ept_root && slot->ept_root == nested->root && slot->ept_key == nested->root_key;
 }
 
 void vmcs02_reload_ept(struct cpu *cpu, const struct vmcs12 *vmcs12)
@@ -358,9 +369,11 @@ static void lend_timer(struct vmcs02 *slot)
 {
     const struct vmcs12 *vmcs12 = slot->vmcs12;
 
-    if ((vmcs12->pin_based_vm_exec_control & PIN_BASED_PREEMPTION_TIMER) &&
-        !(vmcs12->vm_exit_controls & VM_EXIT_SAVE_PREEMPTION_TIMER))
-        borrow(slot, VMX_PREEMPTION_TIMER_VALUE);
+    if (!(vmcs12->pin_based_vm_exec_control & PIN_BASED_PREEMPTION_TIMER) ||
+        (vmcs12->vm_exit_controls & VM_EXIT_SAVE_PREEMPTION_TIMER))
+        return;
+    slot->timer = vmread(VMX_PREEMPTION_TIMER_VALUE);
+    slot->timer_lent = true;
 }
 
 /* Bits that L1 gives to L2, and L0 does not: L2 reads them as 0. */
@@ -387,7 +400,8 @@ static void load_hot(struct cpu *cpu, struct vmcs02 *slot)
     /* Where a VMREAD or VMWRITE of L2 may leave its error number. */
     if (secondary & SECONDARY_EXEC_SHADOW_VMCS)
         vmwrite(VM_INSTRUCTION_ERROR, vmcs12->vm_instruction_error);
-    vmcs02_load_ept(cpu, vmcs12);
+    if (!ept_is_loaded(&cpu->nested, slot))
+        vmcs02_load_ept(cpu, vmcs12);
 }
 
 /* The fields of a vmcs02 that are the same for every vmcs12. */
@@ -433,7 +447,8 @@ void vmcs02_load(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l1
     const struct vmcs12 *vmcs12 = slot->vmcs12;
 
     note_controls(slot);
-    shadow12_load(cpu, slot);
+    if (!slot->plain_entry)
+        shadow12_load(cpu, slot);
     if (slot->controls_dirty || slot->guest_dirty)
         vmwrite(VMCS_LINK_POINTER, shadow12_link(slot));
     if (slot->controls_dirty)
@@ -465,7 +480,12 @@ void vmcs02_save_guest(struct vmcs02 *slot)
     vmcs02_save_pdptes(slot);
 }
 
-/* SDM vol. 3, "Saving Control Registers, Debug Registers, and MSRs". */
+static void save_debug_controls(struct vmcs12 *vmcs12)
+{
+    vmcs12->guest_dr7 = vmread_basic(GUEST_DR7);
+    vmcs12->guest_ia32_debugctl = vmread_basic(GUEST_IA32_DEBUGCTL);
+}
+
 static void save_by_controls(struct vmcs12 *vmcs12)
 {
     u32 exit = vmcs12->vm_exit_controls;
@@ -474,10 +494,6 @@ static void save_by_controls(struct vmcs12 *vmcs12)
         vmcs12->guest_ia32_efer = vmread(GUEST_IA32_EFER);
     if (exit & VM_EXIT_SAVE_IA32_PAT)
         vmcs12->guest_ia32_pat = vmread(GUEST_IA32_PAT);
-    if (exit & VM_EXIT_SAVE_DEBUG_CONTROLS) {
-        vmcs12->guest_dr7 = vmread_basic(GUEST_DR7);
-        vmcs12->guest_ia32_debugctl = vmread_basic(GUEST_IA32_DEBUGCTL);
-    }
     if (exit & VM_EXIT_SAVE_PERF_GLOBAL_CTRL)
         rdmsr_safe(MSR_IA32_PERF_GLOBAL_CTRL, &vmcs12->guest_ia32_perf_global_ctrl);
     if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
@@ -498,11 +514,15 @@ static void save_mode(struct vmcs02 *slot)
     slot->checked = false;
 }
 
+/* SDM vol. 3, "Saving Control Registers, Debug Registers, and MSRs". */
 void vmcs02_save(struct vmcs02 *slot)
 {
     const struct vmcs12 *vmcs12 = slot->vmcs12;
 
-    save_by_controls(slot->vmcs12);
+    if (vmcs12->vm_exit_controls & VM_EXIT_SAVE_DEBUG_CONTROLS)
+        save_debug_controls(slot->vmcs12);
+    if (!slot->plain_exit)
+        save_by_controls(slot->vmcs12);
     save_mode(slot);
     /* As L2 left: what L1 writes to vmcs12 from now on does not matter. */
     slot->newer_pdptes =

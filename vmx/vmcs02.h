@@ -55,8 +55,9 @@ void vmcs02_save(struct vmcs02 *slot);
 void vmcs02_save_guest(struct vmcs02 *slot);
 void vmcs02_save_pdptes(struct vmcs02 *slot);
 
-/* EPTP12 as EPT02 is known by, see mm/ept02.h; 0: L2 has no EPT, and EPT01's mappings. */
-u64 vmcs02_eptp12(const struct vmcs12 *vmcs12);
+/* The slot's ept_key is an EPTP12 as EPT02 is known by, see mm/ept02.h. If not, L2 has no EPT, and
+   EPT01's mappings. */
+bool vmcs02_is_eptp12(u64 key);
 
 /* What the processor caches of the EPT02s of an EPTP12 goes. */
 void vmcs02_flush_eptp12(u64 eptp12);

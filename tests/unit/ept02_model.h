@@ -50,6 +50,7 @@ static struct core {
     u64 epoch; /* passed */
     u64 key;   /* EPTP12 that the root is for */
     u32 root;
+    struct ept02_gap gap;
     bool walks;
 } cores[CORES];
 
@@ -254,7 +255,6 @@ static inline enum verdict verdict_of_ept12(u64 key, u64 ngpa, u64 access)
     return w.address >= HIDDEN && w.address < HIDDEN + HIDDEN_SIZE ? HIDDEN_MEMORY : ALLOWED;
 }
 
-static u32 gap12;
 
 /* ---- L2 ---- */
 
@@ -284,8 +284,8 @@ static inline enum verdict fill(u32 core, u64 ngpa, u64 access)
 {
     enum ept02_result result;
 
-    result =
-        ept02_fill(&ept, cores[core].root, cores[core].key, ngpa, access, &log, &walk12, &gap12);
+    result = ept02_fill(&ept, cores[core].root, cores[core].key, ngpa, access, &log, &walk12,
+                        &cores[core].gap);
     switch (result) {
     case EPT02_FILLED: return ALLOWED;
     case EPT02_HIDDEN: return HIDDEN_MEMORY;

@@ -98,6 +98,13 @@ u64 phys_read64(u64 pa)
     return value;
 }
 
+const u64 *phys_table(u64 pa)
+{
+    if (pa % PAGE_SIZE)
+        abort();
+    return is_there(pa, PAGE_SIZE) ? (const u64 *)(const void *)at(pa, PAGE_SIZE) : NULL;
+}
+
 u32 phys_read32(u64 pa)
 {
     u32 value = is_there(pa, 4) ? fake_get32(pa) : ~0u;

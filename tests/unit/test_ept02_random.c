@@ -499,14 +499,13 @@ static void look_at(u32 page)
     if (w.verdict != ALLOWED) {
         enum verdict verdict = VIOLATION;
         struct ept12_translation walk;
-        u64 before = __atomic_load_n(&epoch, __ATOMIC_SEQ_CST);
-        u32 gap;
 
         if (ept02_fill(&ept, cores[self].root, cores[self].key, ngpa_of(page), EPT_READ,
-                       &(struct ept12_log){0}, &walk, &gap) == EPT02_FILLED)
+                       &(struct ept12_log){0}, &walk, &cores[self].gap) == EPT02_FILLED)
             verdict = ALLOWED;
-        else if (gap && before == __atomic_load_n(&epoch, __ATOMIC_SEQ_CST))
-            ept02_fill_gap(&ept, gap, ngpa_of(page), EPT_READ); /* if L1 has filled it by now */
+        else /* if L1 has filled it by now */
+            ept02_prefill(&ept, cores[self].root, cores[self].key, ngpa_of(page), EPT_READ,
+                          &cores[self].gap);
         catch_up(self);
         assert_true(verdict == ALLOWED || verdict == VIOLATION);
         w = walk_of_ept02(self, ngpa_of(page));

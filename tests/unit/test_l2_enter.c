@@ -198,16 +198,18 @@ void log_print(enum log_level level, const char *format, ...)
     (void)format;
 }
 
+static struct l2_leftover last_leftover;
+
 struct l2_leftover l1_host_read_leftover(const struct vmcs12 *vmcs12)
 {
     (void)vmcs12;
-    return (struct l2_leftover){.efer = 0};
+    return (struct l2_leftover){.efer = vmread(GUEST_IA32_EFER), .pat = vmread(GUEST_IA32_PAT)};
 }
 
 void l1_host_load(struct cpu *cpu, struct vmcs02 *slot, const struct l2_leftover *leftover)
 {
     (void)slot;
-    (void)leftover;
+    last_leftover = *leftover;
     assert_false(cpu->in_l2);
     assert_int_equal(loaded, hardware_at(cpu->vmcs01_pa));
 }
@@ -287,7 +289,8 @@ void hidden_step_l2(struct cpu *cpu, u64 ngpa, bool write)
 static enum ept02_result filled; /* how L2's next EPT violation ends */
 
 enum ept02_result ept02_fill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 rights,
-                             struct ept12_log *log, struct ept12_translation *walk, u32 *gap)
+                             struct ept12_log *log, struct ept12_translation *walk,
+                             struct ept02_gap *gap)
 {
     (void)ept;
     (void)root;
@@ -297,21 +300,14 @@ enum ept02_result ept02_fill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, 
     if (log->enabled)
         log->index--;
     *walk = (struct ept12_translation){.rights = 0};
-    *gap = 0;
+    (void)gap;
     return filled;
 }
 
-bool ept02_fill_gap(struct ept02 *ept, u32 gap, u64 ngpa, u64 rights)
+void ept02_prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 rights,
+                   const struct ept02_gap *gap)
 {
-    (void)ept;
     (void)gap;
-    (void)ngpa;
-    (void)rights;
-    return true;
-}
-
-void ept02_prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 rights)
-{
     (void)ept;
     (void)root;
     (void)eptp12;
@@ -1121,9 +1117,97 @@ static void a_performance_counter_control_that_was_not_loaded(void **state)
     }
 }
 
+static void make_current_and_enter(void)
+{
+    make_machine(true);
+    run_on(0);
+    make_current(0);
+    enter(0);
+    assert_int_equal(failed_with, 0);
+}
+
+static void assert_guest_state_refused(void)
+{
+    assert_false(cpu->in_l2);
+    assert_int_equal(vmread_by_L1(VM_EXIT_REASON),
+                     EXIT_REASON_INVALID_STATE | VMX_EXIT_REASONS_FAILED_VMENTRY);
+}
+
+#define BAD_PAT (~0ull)
+
+/* An INIT that waits exits from L2 before the processor has seen L2's state. */
+static void an_init_does_not_hide_bad_guest_state(void **state)
+{
+    (void)state;
+    for (u32 round = 0; round < 20; round++) {
+        random_state = round;
+        make_current_and_enter();
+        vmwrite_by_L1(GUEST_RFLAGS, 0);
+        cpu->init_pending = true;
+        l2_enter(cpu, false);
+        assert_guest_state_refused();
+        assert_true(cpu->init_pending);
+    }
+}
+
+/* The field is not written in between, and counts only now. */
+static void a_pat_that_was_not_loaded(void **state)
+{
+    (void)state;
+    for (u32 round = 0; round < 20; round++) {
+        u32 entry;
+
+        random_state = round;
+        make_machine(true);
+        run_on(0);
+        make_current(0);
+        entry = truth[0].vm_entry_controls & ~VM_ENTRY_LOAD_IA32_PAT;
+        vmwrite_by_L1(VM_ENTRY_CONTROLS, entry);
+        vmwrite_by_L1(GUEST_IA32_PAT, BAD_PAT);
+        enter(0);
+        assert_int_equal(failed_with, 0);
+        vmwrite_by_L1(VM_ENTRY_CONTROLS, truth[0].vm_entry_controls | VM_ENTRY_LOAD_IA32_PAT);
+        cpu->init_pending = round & 1;
+        l2_enter(cpu, false);
+        assert_guest_state_refused();
+        assert_int_not_equal(last_leftover.pat, BAD_PAT);
+        cpu->init_pending = false;
+    }
+}
+
+/* L0 has put it into vmcs02, but the processor refuses the entry: it is not lost. */
+static void an_nmi_for_an_entry_that_is_refused(void **state)
+{
+    (void)state;
+    for (u32 round = 0; round < 20; round++) {
+        random_state = round;
+        make_machine(true);
+        run_on(0);
+        make_current(0);
+        vmwrite_by_L1(PIN_BASED_VM_EXEC_CONTROL,
+                      truth[0].pin_based_vm_exec_control &
+                          ~(PIN_BASED_NMI_EXITING | PIN_BASED_VIRTUAL_NMIS));
+        vmwrite_by_L1(CPU_BASED_VM_EXEC_CONTROL,
+                      truth[0].cpu_based_vm_exec_control & ~CPU_BASED_VIRTUAL_NMI_PENDING);
+        vmwrite_by_L1(VM_ENTRY_INTR_INFO_FIELD, 0);
+        l2_enter(cpu, !truth[0].launch_state);
+        assert_true(cpu->in_l2);
+        cpu->nmi_waiting = true;
+        assert_false(l2_nmi_exits(cpu));
+        inject_waiting_nmi(cpu);
+        assert_false(cpu->nmi_waiting);
+        l2_exit(cpu, EXIT_REASON_INVALID_STATE | VMX_EXIT_REASONS_FAILED_VMENTRY);
+        assert_true(cpu->nmi_waiting);
+        assert_int_equal(vmread_by_L1(VM_ENTRY_INTR_INFO_FIELD), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_init_does_not_hide_bad_guest_state),
+        cmocka_unit_test(a_pat_that_was_not_loaded),
+        cmocka_unit_test(an_nmi_for_an_entry_that_is_refused),
         cmocka_unit_test(with_shadowing),
         cmocka_unit_test(without_shadowing),
         cmocka_unit_test(a_performance_counter_control_that_was_not_loaded),
