@@ -78,14 +78,11 @@ void epoch_set_walking(struct cpu *cpu, bool walks)
     __atomic_store_n(&cpu->walks_ept02, walks, __ATOMIC_SEQ_CST);
 }
 
-/* A core that begins to walk EPT02 has said so before it asks for the epoch. Copies of others'
-   entries are made anew. */
-void epoch_catch_up(struct cpu *cpu)
+/* Copies of others' entries are made anew. */
+void epoch_pass(struct cpu *cpu)
 {
     u64 epoch = __atomic_load_n(&l0.epoch, __ATOMIC_SEQ_CST);
 
-    if (__builtin_expect(cpu->epoch == epoch, 1))
-        return;
     if (cpu->in_l2)
         vmcs02_reload_ept(cpu, cpu->nested.current->vmcs12);
     invept(INVEPT_ALL_CONTEXT, 0);

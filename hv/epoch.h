@@ -7,10 +7,17 @@
 #define PLASTRON_HV_EPOCH_H
 
 #include "cpu.h"
+#include "l0.h"
 #include "types.h"
 
-/* Before a VM entry. */
-void epoch_catch_up(struct cpu *cpu);
+void epoch_pass(struct cpu *cpu);
+
+/* Before a VM entry. A core that begins to walk EPT02 has said so before. */
+static inline void epoch_catch_up(struct cpu *cpu)
+{
+    if (__builtin_expect(cpu->epoch != __atomic_load_n(&l0.epoch, __ATOMIC_SEQ_CST), 0))
+        epoch_pass(cpu);
+}
 
 /* All cores have passed the epoch, and none runs on copies of EPT01's entries. Those that have not
    are made to exit. */

@@ -315,10 +315,8 @@ static bool is_current(const struct fill *fill, u32 level)
 }
 
 /* A page that is not in the list of those to be read again, and not protected, goes there. */
-static void lock_page(struct ept02 *ept, u32 index)
+static inline void lock_page(struct ept02 *ept, u32 index, struct shadow_page *page)
 {
-    struct shadow_page *page = page_of(ept, index);
-
     for (;;) {
         spin_lock(&page->lock);
         if (page->stale || page->settled || page->retired || (page->role & SHADOW_DIRECT))
@@ -380,14 +378,15 @@ static bool add_page(struct ept02 *ept, struct shadow_page *page, u64 *entry, u6
 {
     u64 old = load(entry);
 
-    exposure_add(&ept->exposure, value, page->level);
-    if (exposure_hits_guard(&ept->exposure, value, page->level)) {
+    if (exposure_add(&ept->exposure, value, page->level)) {
         exposure_remove(&ept->exposure, value, page->level);
         return false;
     }
     store(entry, value);
-    exposure_remove(&ept->exposure, old, page->level);
-    page->present = (u16)(page->present + !old);
+    if (old)
+        exposure_remove(&ept->exposure, old, page->level);
+    else
+        page->present++;
     return true;
 }
 
@@ -435,7 +434,7 @@ static void fill_page(const struct fill *fill, u32 index, u64 value)
     u64 *entry = &table[table_index(fill->ngpa, page->level)];
     bool direct = page->role & SHADOW_DIRECT, added = true, link = false;
 
-    lock_page(ept, index);
+    lock_page(ept, index, page);
     page->used = true;
     link = is_link(load(entry), page->level);
     if (!page->retired && !link && (direct || is_current(fill, page->level))) {
@@ -481,21 +480,24 @@ static u64 entry12_at(const struct ept02_gap *gap, u64 ngpa)
     return load(&gap->table12[table_index(ngpa, gap->level)]);
 }
 
-static u64 *entry_at(const struct ept02 *ept, const struct ept02_gap *gap, u64 ngpa)
+static u64 *entry_at(const struct ept02_gap *gap, u64 ngpa)
 {
-    return &shadow_table(&ept->shadow, gap->table)[table_index(ngpa, gap->level)];
+    return &gap->table[table_index(ngpa, gap->level)];
 }
 
 /* The core has come this way, and would again: nothing was taken away, and EPT12 is the same. */
 static bool leads_to(const struct ept02 *ept, u32 root, u64 ngpa, const struct ept02_gap *gap)
 {
+    u64 mask = gap->mask;
+    u32 links = gap->links;
+
     if (gap->root != root || ngpa >> gap->shift != gap->prefix ||
         gap->unlinked != __atomic_load_n(&ept->unlinked, __ATOMIC_SEQ_CST))
         return false;
-    for (u32 i = 0; i < gap->links; i++)
-        if ((load(gap->link[i].entry12) & gap->mask) != gap->link[i].value)
+    for (u32 i = 0; i < links; i++)
+        if ((load(gap->link[i].entry12) & mask) != gap->link[i].value)
             return false;
-    return gap->level == 1 || !is_link(load(entry_at(ept, gap, ngpa)), gap->level);
+    return gap->level == 1 || !is_link(load(entry_at(gap, ngpa)), gap->level);
 }
 
 /*
@@ -508,15 +510,18 @@ static bool go_down(const struct ept02 *ept, u32 root, u64 ngpa, struct ept02_ga
     u32 role = page_of(ept, root)->role, table = root;
     u64 accessed = role & SHADOW_ACCESSED_DIRTY ? EPT_ACCESSED : 0;
 
-    *gap = (struct ept02_gap){
-        .unlinked = __atomic_load_n(&ept->unlinked, __ATOMIC_SEQ_CST),
-        .mask = EPT_ADDR | ATTRIBUTES | EPT_LARGE | accessed | rights_of(~0ull, role)};
+    *gap = (struct ept02_gap){.unlinked = __atomic_load_n(&ept->unlinked, __ATOMIC_SEQ_CST),
+                              .mask = EPT_ADDR | ATTRIBUTES | EPT_LARGE | accessed |
+                                      rights_of(~0ull, role)};
     for (;;) {
-        const struct shadow_page *page = page_of(ept, table);
+        struct shadow_page *page = page_of(ept, table);
         u32 index = table_index(ngpa, page->level);
-        u64 entry = load(&shadow_table(&ept->shadow, table)[index]), value;
+        u64 entry, value;
 
-        gap->table = table;
+        gap->index = table;
+        gap->page = page;
+        gap->table = shadow_table(&ept->shadow, table);
+        entry = load(&gap->table[index]);
         gap->level = page->level;
         gap->table12 = phys_table(page->source);
         if (!gap->table12)
@@ -533,6 +538,7 @@ static bool go_down(const struct ept02 *ept, u32 root, u64 ngpa, struct ept02_ga
     gap->root = root;
     gap->shift = level_shift(gap->level + 1);
     gap->prefix = ngpa >> gap->shift;
+    gap->address = EPT_ADDR & (BIT64(ept->caps.physical_bits) - BIT64(level_shift(gap->level)));
     return true;
 }
 
@@ -542,31 +548,42 @@ static bool find_gap(const struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, st
            (root != ept->empty && is_covered(eptp12, ngpa) && go_down(ept, root, ngpa, gap));
 }
 
+/* What has been found valid is, with another address too. */
+static bool is_page(const struct ept02 *ept, struct ept02_gap *gap, u64 entry12)
+{
+    if (!((entry12 ^ gap->valid) & ~gap->address))
+        return true;
+    if (!ept12_is_page(entry12, gap->level, &ept->caps))
+        return false;
+    gap->valid = entry12;
+    return true;
+}
+
 /* What EPT02 may have for an entry of EPT12 that allows the access and has the flags that it sets.
  */
-static u64 mirror_filled(const struct ept02 *ept, const struct shadow_page *page, u64 entry12,
+static u64 mirror_filled(const struct ept02 *ept, struct ept02_gap *gap, u32 role, u64 entry12,
                          u64 access)
 {
-    u64 value = mirror_page(entry12, page->role);
+    u64 value = mirror_page(entry12, role);
 
-    if ((access & ~value) || !ept12_is_page(entry12, page->level, &ept->caps) ||
-        phys_is_hidden(entry12 & EPT_ADDR, BIT64(level_shift(page->level))))
+    if ((access & ~value) || !is_page(ept, gap, entry12) ||
+        phys_is_hidden(entry12 & EPT_ADDR, BIT64(level_shift(gap->level))))
         return 0;
     return value;
 }
 
-/* L1 has filled the gap, with what L2's access allows to map. The core walks EPT02 already: no table
-   on the way is used for another meanwhile. */
-static bool fill_gap(struct ept02 *ept, const struct ept02_gap *gap, u64 ngpa, u64 access)
+/* L1 has filled the gap, with what L2's access allows to map. The core walks EPT02 already: no
+   table on the way is used for another meanwhile. */
+static bool fill_gap(struct ept02 *ept, struct ept02_gap *gap, u64 ngpa, u64 access)
 {
-    struct shadow_page *page = page_of(ept, gap->table);
-    u64 *entry = entry_at(ept, gap, ngpa);
+    struct shadow_page *page = gap->page;
+    u64 *entry = entry_at(gap, ngpa);
     bool added = false;
     u64 value;
 
-    lock_page(ept, gap->table);
+    lock_page(ept, gap->index, page);
     page->used = true;
-    value = mirror_filled(ept, page, entry12_at(gap, ngpa), access);
+    value = mirror_filled(ept, gap, page->role, entry12_at(gap, ngpa), access);
     if (value && !page->retired && !load(entry))
         added = add_page(ept, page, entry, value);
     spin_unlock(&page->lock);
@@ -588,22 +605,11 @@ static enum ept12_result access_ept12(const struct ept02 *ept, u64 eptp12, u64 n
     return ept12_set_flags(eptp12, ngpa, access & EPT_WRITE, log, walk);
 }
 
-enum ept02_result ept02_fill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access,
-                             struct ept12_log *log, struct ept12_translation *walk,
-                             struct ept02_gap *gap)
+static enum ept02_result fill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access,
+                              struct ept12_log *log, struct ept12_translation *walk)
 {
     const struct fill fill = {ept, walk, ngpa, role_of(eptp12)};
 
-    if (find_gap(ept, root, eptp12, ngpa, gap)) {
-        u64 entry12 = entry12_at(gap, ngpa);
-
-        if (!rights_of(entry12, fill.role)) {
-            walk->level = gap->level;
-            walk->rights = 0;
-            walk->convertible = !(entry12 & EPT_SUPPRESS_VE);
-            return EPT02_VIOLATION;
-        }
-    }
     switch (access_ept12(ept, eptp12, ngpa, access, log, walk)) {
     case EPT12_TRANSLATED: break;
     case EPT12_VIOLATION: return EPT02_VIOLATION;
@@ -618,19 +624,40 @@ enum ept02_result ept02_fill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, 
     return EPT02_FILLED;
 }
 
-void ept02_prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access,
-                   const struct ept02_gap *gap)
+enum ept02_result ept02_fill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access,
+                             struct ept12_log *log, struct ept12_translation *walk,
+                             struct ept02_gap *gap)
+{
+    if (find_gap(ept, root, eptp12, ngpa, gap)) {
+        u64 entry12 = entry12_at(gap, ngpa);
+
+        if (!(entry12 & gap->mask & ALL_RIGHTS)) {
+            walk->level = gap->level;
+            walk->rights = 0;
+            walk->convertible = !(entry12 & EPT_SUPPRESS_VE);
+            return EPT02_VIOLATION;
+        }
+    }
+    return fill(ept, root, eptp12, ngpa, access, log, walk);
+}
+
+static void prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access)
 {
     struct ept12_translation walk;
     const struct fill fill = {ept, &walk, ngpa, role_of(eptp12)};
 
-    if (leads_to(ept, root, ngpa, gap) && fill_gap(ept, gap, ngpa, access))
-        return;
     if (root == ept->empty || ept12_walk(eptp12, ngpa, &ept->caps, &walk) != EPT12_TRANSLATED ||
         (access & ~walk.rights) || !ept12_has_flags(eptp12, access & EPT_WRITE, &walk) ||
         phys_is_hidden(align_down(ept12_address(&walk, ngpa), PAGE_SIZE), PAGE_SIZE))
         return;
     fill_tables(&fill, root, ept12_levels(eptp12));
+}
+
+void ept02_prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access,
+                   struct ept02_gap *gap)
+{
+    if (!leads_to(ept, root, ngpa, gap) || !fill_gap(ept, gap, ngpa, access))
+        prefill(ept, root, eptp12, ngpa, access);
 }
 
 /* ---- roots ---- */

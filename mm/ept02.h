@@ -43,12 +43,16 @@ struct ept02 {
  * way as long as no link was taken away and EPT12's entries stay. All zero: none.
  */
 struct ept02_gap {
-    u32 root, table;
-    u32 level;    /* of the table */
+    u32 root, index;
+    struct shadow_page *page; /* of that index: the table's */
+    u64 *table;
+    u32 level;
     u32 shift;    /* it is for the addresses that have */
     u64 prefix;   /* this from that bit on */
     u64 unlinked; /* struct ept02's */
-    u64 mask;     /* what counts in an entry of EPT12 */
+    u64 mask;     /* what counts in an entry of EPT12 that is a link */
+    u64 address;  /* what differs between valid pages of the table: the bits of their address */
+    u64 valid;    /* EPT12's last page there; 0: none yet */
     u32 links;
     struct {
         const u64 *entry12;
@@ -93,7 +97,7 @@ enum ept02_result ept02_fill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, 
 /* After a VIOLATION: maps the page before L2 touches it, if EPT12 has an entry by now, and L2 would
    see nothing of it. */
 void ept02_prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access,
-                   const struct ept02_gap *gap);
+                   struct ept02_gap *gap);
 
 /* A zeroed page's physical address, for an overlay; 0: not now, try again later. */
 u64 ept02_take_table(struct ept02 *ept);

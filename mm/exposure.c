@@ -52,9 +52,22 @@ static void change(u8 *count, int by)
         ;
 }
 
-void exposure_add(struct exposure *exposure, u64 entry, u32 level)
+static bool is_guarded(const struct exposure *exposure, u64 page)
 {
-    change(counter(exposure, entry, level), 1);
+    return __atomic_load_n(&exposure->guards[page / WORD_BITS], __ATOMIC_SEQ_CST) >>
+               page % WORD_BITS &
+           1;
+}
+
+bool exposure_add(struct exposure *exposure, u64 entry, u32 level)
+{
+    u8 *count = counter(exposure, entry, level);
+
+    if (!count)
+        return false;
+    change(count, 1);
+    return level == 1 ? is_guarded(exposure, (entry & EPT_ADDR) >> PAGE_SHIFT)
+                      : exposure_hits_guard(exposure, entry, level);
 }
 
 void exposure_remove(struct exposure *exposure, u64 entry, u32 level)
@@ -91,9 +104,7 @@ bool exposure_hits_guard(const struct exposure *exposure, u64 entry, u32 level)
     if (!(entry & EPT_WRITE) || (entry & EPT_ADDR) >= exposure->top)
         return false;
     if (level == 1)
-        return __atomic_load_n(&exposure->guards[first / WORD_BITS], __ATOMIC_SEQ_CST) >>
-                   first % WORD_BITS &
-               1;
+        return is_guarded(exposure, first);
     for (u64 i = first / WORD_BITS; i < (first + pages) / WORD_BITS; i++)
         if (__atomic_load_n(&exposure->guards[i], __ATOMIC_SEQ_CST))
             return true;

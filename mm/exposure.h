@@ -23,8 +23,9 @@ u64 exposure_size(u64 top);
 /* All zero, in the memory given. */
 void exposure_init(struct exposure *exposure, u64 top, void *memory);
 
-/* An entry of a level, with EPT_WRITE or without, has been added; or is about to be removed. */
-void exposure_add(struct exposure *exposure, u64 entry, u32 level);
+/* An entry of a level, with EPT_WRITE or without, has been added; or is about to be removed. True:
+   it would let L2 write to a protected page. */
+bool exposure_add(struct exposure *exposure, u64 entry, u32 level);
 void exposure_remove(struct exposure *exposure, u64 entry, u32 level);
 
 /* L2 can write to the 4-KiB page at gpa. */
@@ -33,7 +34,7 @@ bool exposure_any(const struct exposure *exposure, u64 gpa);
 /* The 4-KiB page at gpa, below top, is protected, or not any more. */
 void exposure_guard(struct exposure *exposure, u64 gpa, bool guard);
 
-/* An entry of a level, with EPT_WRITE or without, would let L2 write to a protected page. */
+/* The same without adding it. */
 bool exposure_hits_guard(const struct exposure *exposure, u64 entry, u32 level);
 
 #endif

@@ -47,18 +47,22 @@ static bool bitmaps_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *ca
 /* "VM-Execution Control Fields": virtual-APIC page and TPR threshold, with a TPR shadow. */
 static bool tpr_shadow_valid(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
 {
-    u32 proc2 = vmcs12_secondary(vmcs12);
-    u32 vtpr;
+    return !(vmcs12->cpu_based_vm_exec_control & CPU_BASED_TPR_SHADOW) ||
+           page_address_valid(caps, vmcs12->virtual_apic_page_addr);
+}
 
-    if (!(vmcs12->cpu_based_vm_exec_control & CPU_BASED_TPR_SHADOW))
+static bool tpr_threshold_valid(const struct vmcs12 *vmcs12)
+{
+    u32 proc2, vtpr;
+
+    if (vmcs12->tpr_threshold == 0 || !(vmcs12->cpu_based_vm_exec_control & CPU_BASED_TPR_SHADOW))
         return true;
-    if (!page_address_valid(caps, vmcs12->virtual_apic_page_addr))
-        return false;
+    proc2 = vmcs12_secondary(vmcs12);
     if (proc2 & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
         return true;
     if (vmcs12->tpr_threshold & ~0xfu)
         return false;
-    if (vmcs12->tpr_threshold == 0 || (proc2 & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES))
+    if (proc2 & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES)
         return true;
     vtpr = phys_read32(vmcs12->virtual_apic_page_addr + VAPIC_TPR);
     return vmcs12->tpr_threshold <= (vtpr >> 4 & 0xf);
@@ -276,15 +280,16 @@ static enum vm_instruction_error result(bool valid)
 enum vm_instruction_error check_frequent_controls(const struct vmcs12 *vmcs12,
                                                   const struct vmx_caps *caps)
 {
-    return result(event_valid(vmcs12, caps) && tpr_shadow_valid(vmcs12, caps));
+    return result(event_valid(vmcs12, caps) && tpr_threshold_valid(vmcs12));
 }
 
 enum vm_instruction_error check_controls(const struct vmcs12 *vmcs12, const struct vmx_caps *caps)
 {
     bool valid = execution_words_valid(vmcs12, caps) && bitmaps_valid(vmcs12, caps) &&
-                 apic_virtualization_valid(vmcs12, caps) && posted_interrupts_valid(vmcs12, caps) &&
-                 nmi_controls_valid(vmcs12) && translation_controls_valid(vmcs12, caps) &&
-                 pml_valid(vmcs12, caps) && virtualization_exceptions_valid(vmcs12, caps) &&
+                 tpr_shadow_valid(vmcs12, caps) && apic_virtualization_valid(vmcs12, caps) &&
+                 posted_interrupts_valid(vmcs12, caps) && nmi_controls_valid(vmcs12) &&
+                 translation_controls_valid(vmcs12, caps) && pml_valid(vmcs12, caps) &&
+                 virtualization_exceptions_valid(vmcs12, caps) &&
                  vm_functions_valid(vmcs12, caps) && tsc_scaling_valid(vmcs12) &&
                  exit_controls_valid(vmcs12, caps) && entry_controls_valid(vmcs12, caps);
 

@@ -32,7 +32,7 @@ static u64 rights_needed(u64 key, u64 qualification)
     return qualification & EPT_RWX;
 }
 
-static enum ept02_result fill(struct cpu *cpu, u64 key, u64 ngpa, u64 qualification,
+static enum ept02_result fill(struct cpu *cpu, u64 key, u64 ngpa, u64 access,
                               struct ept12_translation *walk)
 {
     const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
@@ -44,8 +44,8 @@ static enum ept02_result fill(struct cpu *cpu, u64 key, u64 ngpa, u64 qualificat
 
     if (log.enabled)
         log.index = (u16)vmread(GUEST_PML_INDEX);
-    result = ept02_fill(&l0.ept02, cpu->nested.root, key, ngpa, rights_needed(key, qualification),
-                        &log, walk, &cpu->nested.gap);
+    result =
+        ept02_fill(&l0.ept02, cpu->nested.root, key, ngpa, access, &log, walk, &cpu->nested.gap);
     if (log.enabled)
         vmwrite(GUEST_PML_INDEX, log.index);
     return result;
@@ -103,21 +103,24 @@ static void deliver_ve(struct cpu *cpu, u64 qualification)
 }
 
 /* EPT12 does not allow the access. */
-static void violation_of_ept12(struct cpu *cpu, const struct ept12_translation *walk,
+static void violation_of_ept12(struct cpu *cpu, const struct ept12_translation *walk, u64 access,
                                u64 qualification)
 {
     const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
-    u64 key = cpu->nested.current->ept_key;
+    u64 told = qualification12(qualification, walk->rights);
 
     if (!becomes_exception(vmcs12, walk)) {
-        cpu->nested.missing_key = key;
+        cpu->nested.missing_key = cpu->nested.current->ept_key;
         cpu->nested.missing = vmread(GUEST_PHYSICAL_ADDRESS);
-        cpu->nested.missing_access = rights_needed(key, qualification);
-        l2_exit_to_l1(cpu, EXIT_REASON_EPT_VIOLATION, qualification);
+        cpu->nested.missing_access = access;
+        if (told == qualification)
+            l2_pass_on(cpu, EXIT_REASON_EPT_VIOLATION);
+        else
+            l2_exit_to_l1(cpu, EXIT_REASON_EPT_VIOLATION, told);
         return;
     }
-    save_ve_information(vmcs12, qualification);
-    deliver_ve(cpu, qualification);
+    save_ve_information(vmcs12, told);
+    deliver_ve(cpu, told);
 }
 
 void l2_fill_missing(struct cpu *cpu)
@@ -144,7 +147,7 @@ void l2_ept_violation(struct cpu *cpu)
     const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
     u64 qualification = vmread(EXIT_QUALIFICATION);
     u64 ngpa = vmread(GUEST_PHYSICAL_ADDRESS);
-    u64 key = cpu->nested.current->ept_key;
+    u64 key = cpu->nested.current->ept_key, access;
     struct ept12_translation walk;
 
     if (!vmcs02_is_eptp12(key)) {
@@ -154,10 +157,9 @@ void l2_ept_violation(struct cpu *cpu)
             vmcs02_reload_ept(cpu, vmcs12);
         return;
     }
-    switch (fill(cpu, key, ngpa, qualification, &walk)) {
-    case EPT02_VIOLATION:
-        violation_of_ept12(cpu, &walk, qualification12(qualification, walk.rights));
-        return;
+    access = rights_needed(key, qualification);
+    switch (fill(cpu, key, ngpa, access, &walk)) {
+    case EPT02_VIOLATION: violation_of_ept12(cpu, &walk, access, qualification); return;
     case EPT02_MISCONFIGURED: l2_exit_to_l1(cpu, EXIT_REASON_EPT_MISCONFIG, 0); return;
     case EPT02_LOG_FULL:
         l2_exit_to_l1(cpu, EXIT_REASON_PML_FULL, qualification & EPT_VIOLATION_NMI_UNBLOCKED);

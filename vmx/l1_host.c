@@ -81,6 +81,7 @@ static void make_control_registers(struct l1_host *host, const struct vmcs12 *vm
     host->GUEST_CR4_value = host->CR4_READ_SHADOW_value = cr4;
     host->GUEST_DR7_value = DR7_INITIAL;
     host->GUEST_IA32_DEBUGCTL_value = 0;
+    host->GUEST_IA32_PAT_value = vmcs12->host_ia32_pat;
     host->GUEST_SYSENTER_CS_value = vmcs12->host_ia32_sysenter_cs;
     host->GUEST_SYSENTER_ESP_value = vmcs12->host_ia32_sysenter_esp;
     host->GUEST_SYSENTER_EIP_value = vmcs12->host_ia32_sysenter_eip;
@@ -123,15 +124,16 @@ static void clear_uinv(void)
 static void load_msrs(const struct vmcs12 *vmcs12, const struct l2_leftover *leftover)
 {
     u32 exit = vmcs12->vm_exit_controls;
-    u64 efer = leftover->efer & ~(EFER_LMA | EFER_LME);
-    bool wide = host_is_64bit(vmcs12);
+    u64 mode = host_is_64bit(vmcs12) ? EFER_LMA | EFER_LME : 0;
+    u64 entry = vmread_basic(VM_ENTRY_CONTROLS) & ~(u64)VM_ENTRY_IA32E_MODE;
 
-    if (wide)
-        efer |= EFER_LMA | EFER_LME;
-    vmwrite_basic(GUEST_IA32_EFER, exit & VM_EXIT_LOAD_IA32_EFER ? vmcs12->host_ia32_efer : efer);
-    vmwrite_basic(GUEST_IA32_PAT,
-                  exit & VM_EXIT_LOAD_IA32_PAT ? vmcs12->host_ia32_pat : leftover->pat);
-    vmcs_change(VM_ENTRY_CONTROLS, VM_ENTRY_IA32E_MODE, wide ? VM_ENTRY_IA32E_MODE : 0);
+    vmwrite_basic(VM_ENTRY_CONTROLS, entry | (mode ? VM_ENTRY_IA32E_MODE : 0));
+    if (exit & VM_EXIT_LOAD_IA32_EFER)
+        vmwrite_basic(GUEST_IA32_EFER, vmcs12->host_ia32_efer);
+    else
+        vmwrite_basic(GUEST_IA32_EFER, (leftover->efer & ~(EFER_LMA | EFER_LME)) | mode);
+    if (!(exit & VM_EXIT_LOAD_IA32_PAT))
+        vmwrite_basic(GUEST_IA32_PAT, leftover->pat);
 }
 
 static void load_rare_msrs(const struct vmcs12 *vmcs12)
@@ -159,7 +161,7 @@ static void load_cet(struct cpu *cpu, const struct vmcs12 *vmcs12)
 
 static void load_nmi_blocking(const struct l2_leftover *leftover)
 {
-    u64 blocking = vmread(GUEST_INTERRUPTIBILITY_INFO) & INTERRUPTIBILITY_NMI;
+    u64 blocking = vmread_basic(GUEST_INTERRUPTIBILITY_INFO) & INTERRUPTIBILITY_NMI;
 
     if (leftover->nmi_blocking_is_l2s)
         blocking = 0;

@@ -69,27 +69,35 @@ static bool is_plain_exit(const struct vmcs12 *vmcs12)
            !vmcs12->vm_exit_msr_store_count && !vmcs12->vm_exit_msr_load_count;
 }
 
-/* What was valid and has not been written since is not looked at again. */
-static enum vm_instruction_error check_controls_and_host(struct vmcs02 *slot, bool l1_long_mode)
+static __attribute__((noinline)) enum vm_instruction_error check_all(struct vmcs02 *slot,
+                                                                     bool l1_long_mode)
 {
     const struct vmcs12 *vmcs12 = slot->vmcs12;
-    u32 proc = vmcs12->cpu_based_vm_exec_control;
-    enum vm_instruction_error error;
+    enum vm_instruction_error error = check_controls(vmcs12, &l0.caps);
 
-    refresh_controls(slot->vmcs12);
-    if (slot->checked && !((proc ^ slot->checked_proc) & ~free_controls())) {
-        error = check_frequent_controls(vmcs12, &l0.caps);
-        if (!error && !host_mode_valid(vmcs12, l1_long_mode))
-            error = VMXERR_ENTRY_INVALID_HOST_STATE_FIELD;
-        return error;
-    }
-    error = check_controls(vmcs12, &l0.caps);
     if (!error)
         error = check_host_state(vmcs12, &l0.caps, l1_long_mode);
     slot->checked = !error;
-    slot->checked_proc = proc;
+    slot->checked_proc = vmcs12->cpu_based_vm_exec_control;
     slot->plain_entry = is_plain_entry(vmcs12);
     slot->plain_exit = slot->plain_entry && is_plain_exit(vmcs12);
+    return error;
+}
+
+/* What was valid and has not been written since is not looked at again. */
+static inline enum vm_instruction_error check_controls_and_host(struct vmcs02 *slot,
+                                                                bool l1_long_mode)
+{
+    const struct vmcs12 *vmcs12 = slot->vmcs12;
+    u32 changed = vmcs12->cpu_based_vm_exec_control ^ slot->checked_proc;
+    enum vm_instruction_error error;
+
+    refresh_controls(slot->vmcs12);
+    if (!slot->checked || (changed & ~free_controls()))
+        return check_all(slot, l1_long_mode);
+    error = check_frequent_controls(vmcs12, &l0.caps);
+    if (!error && !host_mode_valid(vmcs12, l1_long_mode))
+        error = VMXERR_ENTRY_INVALID_HOST_STATE_FIELD;
     return error;
 }
 
@@ -98,11 +106,9 @@ static enum vm_instruction_error check_basics(const struct vmcs12 *vmcs12, bool 
 {
     if (vmread_basic(GUEST_INTERRUPTIBILITY_INFO) & INTERRUPTIBILITY_MOV_SS)
         return VMXERR_ENTRY_EVENTS_BLOCKED_BY_MOV_SS;
-    if (launch && vmcs12->launch_state)
-        return VMXERR_VMLAUNCH_NONCLEAR_VMCS;
-    if (!launch && !vmcs12->launch_state)
-        return VMXERR_VMRESUME_NONLAUNCHED_VMCS;
-    return VMXERR_NONE;
+    if (launch == !vmcs12->launch_state)
+        return VMXERR_NONE;
+    return launch ? VMXERR_VMLAUNCH_NONCLEAR_VMCS : VMXERR_VMRESUME_NONLAUNCHED_VMCS;
 }
 
 /* L0 loads this one, not vmcs02; whether that is to be is a control, not guest state. */
@@ -130,8 +136,7 @@ static bool check_guest(struct cpu *cpu, struct vmcs02 *slot, u64 pdpte[4], u64 
 
     if (!slot->guest_dirty && !exits_at_once(cpu) && !vmcs12->vm_entry_msr_load_count &&
         !vmcs02_uses_pae(vmcs12) && !slot->newer_pdptes &&
-        vmcs12->vmcs_link_pointer == NO_ADDRESS &&
-        !(vmread_basic(GUEST_CR4) & l0.hidden_cr4) &&
+        vmcs12->vmcs_link_pointer == NO_ADDRESS && !(vmread_basic(GUEST_CR4) & l0.hidden_cr4) &&
         (slot->plain_entry || !perf_global_refused(vmcs12)))
         return true;
     vmcs02_save_guest(slot);

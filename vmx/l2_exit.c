@@ -57,7 +57,7 @@ static void record(struct vmcs02 *slot, enum vmcs_field field, u64 value)
 }
 
 /* Of L2's EPT violations L1 sees the addresses of its own. */
-static void settle_address(struct vmcs02 *slot, u32 reason)
+static inline __attribute__((always_inline)) void settle_address(struct vmcs02 *slot, u32 reason)
 {
     struct vmcs12 *vmcs12 = slot->vmcs12;
 
@@ -83,7 +83,7 @@ static void end_hidden_step(struct cpu *cpu)
 }
 
 /* From vmcs02, in which L1 finds nothing of L0's, to vmcs01. */
-static void return_to_l1(struct cpu *cpu, u32 reason)
+static inline __attribute__((always_inline)) void return_to_l1(struct cpu *cpu, u32 reason)
 {
     struct vmcs02 *slot = cpu->nested.current;
 
@@ -121,8 +121,7 @@ static void leave_l2(struct cpu *cpu, u32 reason, bool nmi)
         l1_host_abort(cpu, slot, VMX_ABORT_SAVE_GUEST_MSR_FAIL);
 }
 
-/* The exit as it is. */
-static void pass_on(struct cpu *cpu, u32 reason)
+void l2_pass_on(struct cpu *cpu, u32 reason)
 {
     save_exit_information(cpu->nested.current->vmcs12);
     leave_l2(cpu, reason,
@@ -246,7 +245,7 @@ static void handle_msr(struct cpu *cpu, u32 reason)
     bool write = reason == EXIT_REASON_MSR_WRITE;
 
     if (route_msr_to_l1(vmcs12, pool_va(l0.msr_bitmap01), (u32)cpu->gpr[RCX], write))
-        pass_on(cpu, reason);
+        l2_pass_on(cpu, reason);
     else if (!(write ? emulate_wrmsr(cpu) : emulate_rdmsr(cpu)))
         l2_gp(cpu);
     else if (l2_wants_mtf(cpu))
@@ -290,7 +289,7 @@ static void handle_field_access(struct cpu *cpu, u32 reason)
     u64 encoding = operand_register(cpu, operand_decode(cpu).reg2);
 
     if (shadow12_exits_to_l1(cpu->nested.current->vmcs12, encoding, reason == EXIT_REASON_VMWRITE))
-        pass_on(cpu, reason);
+        l2_pass_on(cpu, reason);
     else
         fail_field_access(cpu);
 }
@@ -320,15 +319,15 @@ void l2_exit(struct cpu *cpu, u32 reason)
     case EXIT_REASON_EPT_MISCONFIG: panic("EPT02 is misconfigured"); break;
     case EXIT_REASON_INIT:
         if (!init_was_kick(cpu))
-            pass_on(cpu, basic);
+            l2_pass_on(cpu, basic);
         break;
     case EXIT_REASON_MONITOR_TRAP_FLAG:
         if (l2_wants_mtf(cpu) || mtf_injected(cpu->nested.current->vmcs12))
-            pass_on(cpu, basic);
+            l2_pass_on(cpu, basic);
         else if (cpu->init_pending)
             l2_pending_init(cpu);
         break;
-    default: pass_on(cpu, basic); break;
+    default: l2_pass_on(cpu, basic); break;
     }
 }
 

@@ -4,6 +4,9 @@
 
 #include "../hv/cpu.h"
 
+/* The exit reaches L1 as it is. Afterwards vmcs01 is current. */
+void l2_pass_on(struct cpu *cpu, u32 reason);
+
 /* The exit reaches L1, with the information that the processor left in vmcs02 but for reason and
    qualification. Afterwards vmcs01 is current. */
 void l2_exit_to_l1(struct cpu *cpu, u32 reason, u64 qualification);

@@ -36,6 +36,7 @@ struct borrowed_field {
     X(CR4_READ_SHADOW)                                                                             \
     X(GUEST_DR7)                                                                                   \
     X(GUEST_IA32_DEBUGCTL)                                                                         \
+    X(GUEST_IA32_PAT)                                                                              \
     X(GUEST_SYSENTER_CS)                                                                           \
     X(GUEST_SYSENTER_ESP)                                                                          \
     X(GUEST_SYSENTER_EIP)                                                                          \

@@ -89,11 +89,8 @@ void vmcs02_borrow_event(struct vmcs02 *slot)
     borrow(slot, VM_ENTRY_INSTRUCTION_LEN);
 }
 
-void vmcs02_give_back(struct vmcs02 *slot)
+void vmcs02_give_back_borrowed(struct vmcs02 *slot)
 {
-    if (slot->timer_lent)
-        vmwrite(VMX_PREEMPTION_TIMER_VALUE, slot->timer);
-    slot->timer_lent = false;
     while (slot->borrowed_count) {
         const struct borrowed_field *last = &slot->borrowed[--slot->borrowed_count];
 
@@ -352,16 +349,16 @@ static void load_msr_bitmap(struct vmcs02 *slot)
 {
     const struct vmcs12 *vmcs12 = slot->vmcs12;
     bool used = vmcs12->cpu_based_vm_exec_control & CPU_BASED_USE_MSR_BITMAPS;
-    u64 *merged = pool_va(slot->msr_bitmap_pa);
 
     if (used && (watch_changed(&l0.ept02, &slot->msr_bitmap_watch, vmcs12->msr_bitmap) ||
                  slot->msr_bitmap_full)) {
-        phys_read(merged, vmcs12->msr_bitmap, PAGE_SIZE);
-        bitmap_merge(merged, pool_va(l0.msr_bitmap01));
+        phys_read(pool_va(slot->msr_bitmap_pa), vmcs12->msr_bitmap, PAGE_SIZE);
+        bitmap_merge(pool_va(slot->msr_bitmap_pa), pool_va(l0.msr_bitmap01));
+        slot->msr_bitmap_full = false;
     } else if (!used && !slot->msr_bitmap_full) {
-        memset(merged, 0xff, PAGE_SIZE);
+        memset(pool_va(slot->msr_bitmap_pa), 0xff, PAGE_SIZE);
+        slot->msr_bitmap_full = true;
     }
-    slot->msr_bitmap_full = !used;
 }
 
 /* Without the exit control that saves it, the timer's value stays L1's. */
@@ -437,7 +434,9 @@ static void note_controls(struct vmcs02 *slot)
 {
     u32 basic = slot->vmcs12->cpu_based_vm_exec_control & BASIC_CONTROLS;
 
-    slot->controls_dirty |= basic != slot->basic_controls;
+    if (basic == slot->basic_controls)
+        return;
+    slot->controls_dirty = true;
     slot->basic_controls = basic;
 }
 
@@ -449,11 +448,12 @@ void vmcs02_load(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l1
     note_controls(slot);
     if (!slot->plain_entry)
         shadow12_load(cpu, slot);
-    if (slot->controls_dirty || slot->guest_dirty)
+    if (slot->controls_dirty || slot->guest_dirty) {
         vmwrite(VMCS_LINK_POINTER, shadow12_link(slot));
-    if (slot->controls_dirty)
-        load_controls(slot);
-    slot->guest_dirty = false;
+        if (slot->controls_dirty)
+            load_controls(slot);
+        slot->guest_dirty = false;
+    }
     load_inherited(cpu, vmcs12, l1);
     load_hot(cpu, slot);
     if (vmcs02_uses_pae(vmcs12))
@@ -506,9 +506,9 @@ static void save_by_controls(struct vmcs12 *vmcs12)
 static void save_mode(struct vmcs02 *slot)
 {
     u32 *entry = &slot->vmcs12->vm_entry_controls;
-    u32 mode = vmread_basic(GUEST_IA32_EFER) & EFER_LMA ? VM_ENTRY_IA32E_MODE : 0;
+    bool wide = vmread_basic(GUEST_IA32_EFER) & EFER_LMA;
 
-    if (!(l0.caps.misc & VMX_MISC_EFER_LMA) || (*entry & VM_ENTRY_IA32E_MODE) == mode)
+    if (wide == (bool)(*entry & VM_ENTRY_IA32E_MODE) || !(l0.caps.misc & VMX_MISC_EFER_LMA))
         return;
     *entry ^= VM_ENTRY_IA32E_MODE;
     slot->checked = false;

@@ -46,7 +46,15 @@ static inline bool vmcs02_uses_pae(const struct vmcs12 *vmcs12)
 void vmcs02_borrow_event(struct vmcs02 *slot);
 
 /* L2's turn is over: L1 finds its own values in the fields that vmcs02 needed for others. */
-void vmcs02_give_back(struct vmcs02 *slot);
+void vmcs02_give_back_borrowed(struct vmcs02 *slot);
+static inline void vmcs02_give_back(struct vmcs02 *slot)
+{
+    if (slot->timer_lent)
+        vmwrite(VMX_PREEMPTION_TIMER_VALUE, slot->timer);
+    slot->timer_lent = false;
+    if (slot->borrowed_count)
+        vmcs02_give_back_borrowed(slot);
+}
 
 /* At an exit to L1: what of L2's state does not stay in vmcs02. */
 void vmcs02_save(struct vmcs02 *slot);

@@ -305,7 +305,7 @@ enum ept02_result ept02_fill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, 
 }
 
 void ept02_prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 rights,
-                   const struct ept02_gap *gap)
+                   struct ept02_gap *gap)
 {
     (void)gap;
     (void)ept;
