@@ -1,7 +1,7 @@
 /* What \probe.cfg asks for: words separated by white space. */
 #include "probe.h"
 
-struct config_words config = {.seed = 1, .cpus = 1};
+struct config_words config = {.seed = 1, .cpus = 1, .churn = 40000};
 
 static u64 number(const char *text)
 {
@@ -33,6 +33,8 @@ static void parse_word(char *word)
         config.cpus = number(word + 5);
     else if (text_starts(word, "fuzz="))
         config.fuzz = number(word + 5);
+    else if (text_starts(word, "churn="))
+        config.churn = number(word + 6);
     else if (text_starts(word, "seed="))
         config.seed = number(word + 5);
     else if (text_starts(word, "single=") && config.single_count < ARRAY_SIZE(config.single))

@@ -108,8 +108,10 @@ static void run_rows(void)
     }
     if (config.attack) {
         rows_attack();
-        if (config.cpus > 1)
+        if (config.cpus > 1) {
             rows_race();
+            rows_churn();
+        }
         return;
     }
     if (config.abort) {

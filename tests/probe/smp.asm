@@ -88,6 +88,40 @@ other_leave:
     movzx eax, al
     ret
 
+; u8 churn_enter(u64 launch, u64 mailbox), on either core: 0 after a VM exit, else CF and ZF as above.
+; The guest gets the mailbox in RBX.
+HOST_RSP equ 0x6c14
+HOST_RIP equ 0x6c16
+global churn_enter
+churn_enter:
+    push rbx
+    push rbp
+    push r12
+    push r13
+    push r14
+    push r15
+    mov eax, HOST_RSP
+    vmwrite rax, rsp
+    mov eax, HOST_RIP
+    lea rdx, [rel .exit]
+    vmwrite rax, rdx
+    mov rbx, rsi
+    test edi, edi
+    jz .resume
+    vmlaunch
+    jmp .failed
+.resume:
+    vmresume
+.failed:
+    setc al
+    setz cl
+    add cl, cl
+    or al, cl
+    jmp other_leave
+.exit:
+    xor eax, eax
+    jmp other_leave
+
 section .bss
 align 8
 other_rsp: resq 1
