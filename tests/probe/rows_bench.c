@@ -1,6 +1,8 @@
 /* What VMX instructions and entries cost, in ticks: measured, not compared. */
 #include "ept_rows.h"
 
+#include "plastron_cpuid.h"
+
 #define ROUNDS 200u
 #define TABLES 512u /* of EPT: 1 GiB in pages of 4 KiB */
 
@@ -48,17 +50,55 @@ static void say_ticks(const char *name, void (*what)(void))
     }
 }
 
-/* Guest-virtual addresses from 1 GiB on, in EPT's pages of 4 KiB, all of them one page of RAM. */
-static void map_gib(void)
+#define LEAF    (EPT_RWX | EPT_WB_BITS)
+#define NOTHING (8 * SIZE_1G) /* an address where there is no memory, nor L0's */
+
+/* Guest-virtual addresses from 1 GiB on, in EPT's pages of that level: all of them one page of RAM,
+   or a large one where nothing is. */
+static void map_gib(u32 level)
 {
     u64 *directory = (u64 *)free_base, *table = directory + 512;
 
     ((u64 *)guest_memory(L2_PDPT))[1] = SIZE_1G | PTE_P | PTE_W | PTE_A | PTE_D | PTE_PS;
-    ept_pdpt()[1] = (u64)directory | EPT_RWX;
+    ept_pdpt()[1] = level == 3 ? NOTHING | LEAF | EPT_LARGE : (u64)directory | EPT_RWX;
     for (u32 i = 0; i < TABLES; i++)
-        directory[i] = (u64)(table + i * 512) | EPT_RWX;
-    for (u32 i = 0; i < TABLES * 512; i++)
-        table[i] = arena_address(PAGE_SCRATCH) | EPT_RWX | EPT_WB_BITS;
+        directory[i] = level == 2 ? NOTHING | LEAF | EPT_LARGE : (u64)(table + i * 512) | EPT_RWX;
+    for (u32 i = 0; level == 1 && i < TABLES * 512; i++)
+        table[i] = arena_address(PAGE_SCRATCH) | LEAF;
+}
+
+static u64 shadow_in_use(void)
+{
+    u32 out[4];
+
+    cpuid(CPUID_PLASTRON_SHADOW, 0, out);
+    return out[1];
+}
+
+static void touch_gib(bool launch)
+{
+    guest_code("touch 1 gib");
+    vm_write(GUEST_RIP, guest_entry);
+    guest_run(launch);
+    say("%s, ", vm_read(VM_EXIT_REASON) == EXIT_REASON_VMCALL ? "touched" : "NOT TOUCHED");
+}
+
+/* What EPT02 needs for 1 GiB besides what it has for the rest of the guest. */
+static void shadow_row(const char *pages, u32 level)
+{
+    u64 before;
+
+    if (!row(STATE_VMCS, "bench.shadow tables, 1 gib in %s pages", pages) ||
+        !row_needs(FEATURE_EPT) || free_size < (TABLES + 1) * PAGE_SIZE)
+        return;
+    guest_setup(GUEST_64, WITH_EPT | WITH_VPID);
+    guest_code("cpuid");
+    guest_run(true);
+    before = shadow_in_use();
+    map_gib(level);
+    touch_gib(false);
+    say("%lu pages of 4 kib", shadow_in_use() - before);
+    row_end();
 }
 
 /* An entry and exit alone, and with an INVEPT that has nothing to tell. */
@@ -70,10 +110,8 @@ static void invept_row(const char *name, bool gib)
         return;
     guest_setup(GUEST_64, WITH_EPT | WITH_VPID);
     if (gib && free_size >= (TABLES + 1) * PAGE_SIZE) {
-        map_gib();
-        guest_code("touch 1 gib");
-        guest_run(true);
-        say("%s, ", vm_read(VM_EXIT_REASON) == EXIT_REASON_VMCALL ? "touched" : "NOT TOUCHED");
+        map_gib(1);
+        touch_gib(true);
     }
     guest_code("cpuid");
     vm_write(GUEST_RIP, guest_entry);
@@ -97,4 +135,7 @@ void rows_bench(void)
     say_ticks("invvpid", flush_vpid);
     invept_row("invept, little mapped", false);
     invept_row("invept, 1 gib in 4-kib pages", true);
+    shadow_row("4-kib", 1);
+    shadow_row("2-mib", 2);
+    shadow_row("1-gib", 3);
 }
