@@ -502,7 +502,8 @@ static bool leads_to(const struct ept02 *ept, u32 root, u64 ngpa, const struct e
 
 /*
  * Goes down from the root's table as long as an entry of EPT12 is the link that EPT02's entry is;
- * it then has the rights of that, and no bit that is reserved. False: L1 has no memory where EPT12
+ * it then has the rights of that, and no bit that is reserved. Not so a page of EPT12 that EPT02
+ * divides. False: L1 has no memory where EPT12
  * has a table.
  */
 static bool go_down(const struct ept02 *ept, u32 root, u64 ngpa, struct ept02_gap *gap)
@@ -530,7 +531,8 @@ static bool go_down(const struct ept02 *ept, u32 root, u64 ngpa, struct ept02_ga
             break;
         table = child_of(ept, entry);
         value = page_of(ept, table)->source | (entry & ALL_RIGHTS) | accessed;
-        if ((load(&gap->table12[index]) & gap->mask) != value)
+        if (page_of(ept, table)->role != role ||
+            (load(&gap->table12[index]) & gap->mask) != value)
             break;
         gap->link[gap->links].entry12 = &gap->table12[index];
         gap->link[gap->links++].value = value;

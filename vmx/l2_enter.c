@@ -199,7 +199,8 @@ static void enter(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l
     epoch_set_walking(cpu, vmread_basic(GUEST_ACTIVITY_STATE) != ACTIVITY_WAIT_FOR_SIPI);
     vmcs02_load(cpu, slot, l1, pdpte);
     cpu->in_l2 = true;
-    l2_fill_missing(cpu);
+    if (cpu->walks_ept02)
+        l2_fill_missing(cpu);
     if (!slot->plain_entry) {
         failure = load_guest_msrs(slot->vmcs12);
         if (failure) {

@@ -133,7 +133,8 @@ void l2_exit_to_l1(struct cpu *cpu, u32 reason, u64 qualification)
     struct vmcs02 *slot = cpu->nested.current;
 
     save_exit_information(slot->vmcs12);
-    record(slot, VM_EXIT_REASON, reason);
+    if ((vmread_basic(VM_EXIT_REASON) & EXIT_REASON_BASIC_MASK) != reason)
+        record(slot, VM_EXIT_REASON, reason);
     record(slot, EXIT_QUALIFICATION, qualification);
     leave_l2(cpu, reason, false);
 }
@@ -180,10 +181,10 @@ void l2_entry_failed(struct cpu *cpu, u32 reason, u64 qualification)
     struct l2_leftover leftover = l1_host_read_leftover(slot->vmcs12);
 
     leftover.nmi_blocking_is_l2s = leftover.nmi_blocked = false;
+    keep_nmi(cpu);
     forget_loaded_msrs(slot->vmcs12);
     record(slot, VM_EXIT_REASON, reason | VMX_EXIT_REASONS_FAILED_VMENTRY);
     record(slot, EXIT_QUALIFICATION, qualification);
-    keep_nmi(cpu);
     return_to_l1(cpu, reason);
     /* Nothing is loaded of guest state that nobody has found valid. */
     if (reason != EXIT_REASON_MSR_LOAD_FAIL) {
@@ -218,8 +219,8 @@ void l2_entry_vmfail(struct cpu *cpu, u64 error)
                   "checks of vmcs12 did not foresee",
                   cpu->index, error);
     end_hidden_step(cpu);
-    forget_loaded_msrs(cpu->nested.current->vmcs12);
     keep_nmi(cpu);
+    forget_loaded_msrs(cpu->nested.current->vmcs12);
     return_to_l1(cpu, EXIT_REASON_INVALID_STATE);
     vm_fail(cpu, VMXERR_ENTRY_INVALID_CONTROL_FIELD);
 }

@@ -95,7 +95,7 @@ struct vmcs02 {
     u32 borrowed_count;
     struct borrowed_field borrowed[BORROWED_MAX]; /* given back at the exit to L1 */
     u64 last_used;                                /* counts VMPTRLDs: the lowest is evicted */
-    u64 ept_key;                                  /* vmcs02_ept_key() of the EPT_POINTER, if */
+    u64 ept_key;                                  /* that of vmcs12 as EPT_POINTER has it, if */
     u32 ept_root;                                 /* this is its root; 0: it is another one */
     struct l1_host *host;
     u64 written[2]; /* pages of L1's that the hardware writes to for vmcs02; 0: none */
@@ -110,7 +110,7 @@ struct nested {
     u64 missing_key, missing, missing_access; /* what L1 was told by an EPT violation; 0: none */
     struct ept02_gap gap;                     /* where it is missing, if that is known */
     bool invept;                              /* executed since L2 ran last */
-    u64 root_key;                             /* vmcs02_ept_key() of the root; 0: none */
+    u64 root_key;                             /* a slot's ept_key: the root's; 0: none */
     u32 root; /* of EPT02, which is not reused while it stands here; other cores read it */
     u64 overlay_key, overlay_epoch; /* of an L2 without EPT: what its overlay was built for */
     u64 overlay_pointer;

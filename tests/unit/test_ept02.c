@@ -350,6 +350,30 @@ static void the_way_to_a_gap_changes(void **state)
     check_pages(0, 0);
 }
 
+/* EPT12 has a table where the page began that EPT02 divides around hidden memory, and the same
+   rights: with mode-based execute control they look alike. */
+static void a_divided_page_is_no_way_to_a_gap(void **state)
+{
+    u64 key = KEY | EPT12_MODE_BASED, ngpa = 5 * SIZE_1G, at, source, page, slot;
+
+    (void)state;
+    source = align_down(HIDDEN, SIZE_1G);
+    page = source | EPT_RWX | EPT_EXEC_USER | WB | EPT_LARGE;
+    at = map12(ROOT, ngpa, 3, page);
+    slot = ngpa + 40 * SIZE_2M;
+    enter_l2(0, key);
+    assert_int_equal(touch(0, ngpa, EPT_READ), ALLOWED);
+    write12(at, source | EPT_RWX | EPT_EXEC_USER);
+    assert_int_equal(touch(0, slot, EPT_READ), VIOLATION);
+    write12(source + 40 * 8, DATA | EPT_RWX | EPT_EXEC_USER | WB | EPT_LARGE);
+    ept02_prefill(&ept, cores[0].root, key, slot, EPT_READ, &cores[0].gap);
+    write12(at, page);
+    sync_on(0);
+    assert_int_equal(touch(0, slot, EPT_READ), ALLOWED);
+    assert_reaches(slot, source + 40 * SIZE_2M);
+    check_pages(0, 0);
+}
+
 /* The flags that the access would set are there, or L2's touch has to set them. */
 static void gaps_with_flags(void **state)
 {
@@ -1278,6 +1302,7 @@ int main(void)
         TEST(a_table_where_a_divided_page_begins),
         TEST(gaps_are_filled),
         TEST(the_way_to_a_gap_changes),
+        TEST(a_divided_page_is_no_way_to_a_gap),
         TEST(gaps_with_flags),
         TEST(what_EPT12_does_not_allow_is_told),
         TEST(trees_share_tables),

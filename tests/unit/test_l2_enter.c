@@ -304,6 +304,9 @@ enum ept02_result ept02_fill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, 
     return filled;
 }
 
+static struct cpu *cpu;    /* on which L1 runs */
+static u32 prefills;
+
 void ept02_prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 rights,
                    struct ept02_gap *gap)
 {
@@ -313,6 +316,8 @@ void ept02_prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 rights
     (void)eptp12;
     (void)ngpa;
     (void)rights;
+    assert_true(cpu->walks_ept02); /* or tables are reused under it */
+    prefills++;
 }
 
 void vmcs01_flush_translations(void) {}
@@ -321,8 +326,7 @@ void vmcs_load_cet_once(struct cpu *cpu) { (void)cpu; }
 
 void epoch_set_walking(struct cpu *cpu, bool walks)
 {
-    (void)cpu;
-    (void)walks;
+    cpu->walks_ept02 = walks;
 }
 
 static bool area_fails; /* the MSR area of the next entry has a value that cannot be loaded */
@@ -431,7 +435,6 @@ u64 overlay_build(struct overlay *overlay, u64 root, u32 levels, const struct ov
 static struct vmcs12 truth[REGIONS];
 static u32 owner[REGIONS]; /* the core on which it is active, or NO_REGION */
 static u32 current[CORES]; /* region */
-static struct cpu *cpu;    /* on which L1 runs */
 
 static struct undo {
     u32 field;
@@ -1071,6 +1074,7 @@ static void step(void)
 static void run(bool shadowing)
 {
     memset(outcomes, 0, sizeof(outcomes));
+    prefills = 0;
     for (u32 round = 0; round < 40; round++) {
         random_state = round;
         make_machine(shadowing);
@@ -1079,6 +1083,7 @@ static void run(bool shadowing)
     }
     for (u32 i = 0; i < 3; i++)
         assert_true(outcomes[i] > 1000);
+    assert_true(prefills > 100);
 }
 
 static void with_shadowing(void **state)
@@ -1190,6 +1195,10 @@ static void an_nmi_for_an_entry_that_is_refused(void **state)
         vmwrite_by_L1(CPU_BASED_VM_EXEC_CONTROL,
                       truth[0].cpu_based_vm_exec_control & ~CPU_BASED_VIRTUAL_NMI_PENDING);
         vmwrite_by_L1(VM_ENTRY_INTR_INFO_FIELD, 0);
+        if (round & 1) {
+            vmwrite_by_L1(VM_ENTRY_MSR_LOAD_ADDR, 0x5000);
+            vmwrite_by_L1(VM_ENTRY_MSR_LOAD_COUNT, 1);
+        }
         l2_enter(cpu, !truth[0].launch_state);
         assert_true(cpu->in_l2);
         cpu->nmi_waiting = true;
