@@ -23,6 +23,13 @@ static void exit_undefined(struct cpu *cpu)
 /* What the monitor trap flag was set for has been ended by exit_handle. */
 static void exit_monitor_trap(struct cpu *cpu) { (void)cpu; }
 
+/* Nothing that L1 does leads to it. */
+static void exit_impossible(struct cpu *cpu)
+{
+    panic("core %u: exit %#x of L1, qualification %#lx", cpu->index, vmread32(VM_EXIT_REASON),
+          vmread(EXIT_QUALIFICATION));
+}
+
 static const exit_handler handlers[EXIT_REASON_COUNT] = {
     [EXIT_REASON_TRIPLE_FAULT] = exit_triple_fault,
     [EXIT_REASON_INIT] = exit_init,
@@ -46,6 +53,7 @@ static const exit_handler handlers[EXIT_REASON_COUNT] = {
     [EXIT_REASON_MSR_WRITE] = exit_wrmsr,
     [EXIT_REASON_MONITOR_TRAP_FLAG] = exit_monitor_trap,
     [EXIT_REASON_EPT_VIOLATION] = exit_ept_violation,
+    [EXIT_REASON_EPT_MISCONFIG] = exit_impossible,
     [EXIT_REASON_INVEPT] = exit_invept,
     [EXIT_REASON_INVVPID] = exit_invvpid,
     [EXIT_REASON_XSETBV] = exit_xsetbv,
@@ -62,8 +70,8 @@ static void handle_l1(struct cpu *cpu, u32 reason)
 {
     u32 basic = reason & EXIT_REASON_BASIC_MASK;
 
-    if (reason & VMX_EXIT_REASONS_FAILED_VMENTRY || basic == EXIT_REASON_EPT_MISCONFIG)
-        panic("exit %#x of L1, qualification %#lx", reason, vmread(EXIT_QUALIFICATION));
+    if (reason & VMX_EXIT_REASONS_FAILED_VMENTRY)
+        exit_impossible(cpu);
     /* An instruction newer than this code, which exits whatever the controls say. */
     if (basic >= ARRAY_SIZE(handlers) || !handlers[basic]) {
         log_warn_once("deviation: exit %u of L1 is not known and becomes #UD", basic);

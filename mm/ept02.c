@@ -531,16 +531,16 @@ static bool go_down(const struct ept02 *ept, u32 root, u64 ngpa, struct ept02_ga
             break;
         table = child_of(ept, entry);
         value = page_of(ept, table)->source | (entry & ALL_RIGHTS) | accessed;
-        if (page_of(ept, table)->role != role ||
-            (load(&gap->table12[index]) & gap->mask) != value)
+        if (page_of(ept, table)->role != role || (load(&gap->table12[index]) & gap->mask) != value)
             break;
         gap->link[gap->links].entry12 = &gap->table12[index];
         gap->link[gap->links++].value = value;
     }
     gap->root = root;
+    gap->size = BIT64(level_shift(gap->level));
     gap->shift = level_shift(gap->level + 1);
     gap->prefix = ngpa >> gap->shift;
-    gap->address = EPT_ADDR & (BIT64(ept->caps.physical_bits) - BIT64(level_shift(gap->level)));
+    gap->address = EPT_ADDR & (BIT64(ept->caps.physical_bits) - gap->size);
     return true;
 }
 
@@ -569,7 +569,7 @@ static u64 mirror_filled(const struct ept02 *ept, struct ept02_gap *gap, u32 rol
     u64 value = mirror_page(entry12, role);
 
     if ((access & ~value) || !is_page(ept, gap, entry12) ||
-        phys_is_hidden(entry12 & EPT_ADDR, BIT64(level_shift(gap->level))))
+        phys_is_hidden(entry12 & EPT_ADDR, gap->size))
         return 0;
     return value;
 }

@@ -47,6 +47,7 @@ struct ept02_gap {
     struct shadow_page *page; /* of that index: the table's */
     u64 *table;
     u32 level;
+    u64 size;     /* of its pages */
     u32 shift;    /* it is for the addresses that have */
     u64 prefix;   /* this from that bit on */
     u64 unlinked; /* struct ept02's */

@@ -103,15 +103,15 @@ static void deliver_ve(struct cpu *cpu, u64 qualification)
 }
 
 /* EPT12 does not allow the access. */
-static void violation_of_ept12(struct cpu *cpu, const struct ept12_translation *walk, u64 access,
-                               u64 qualification)
+static void violation_of_ept12(struct cpu *cpu, const struct ept12_translation *walk, u64 ngpa,
+                               u64 access, u64 qualification)
 {
     const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
     u64 told = qualification12(qualification, walk->rights);
 
     if (!becomes_exception(vmcs12, walk)) {
         cpu->nested.missing_key = cpu->nested.current->ept_key;
-        cpu->nested.missing = vmread(GUEST_PHYSICAL_ADDRESS);
+        cpu->nested.missing = ngpa;
         cpu->nested.missing_access = access;
         if (told == qualification)
             l2_pass_on(cpu, EXIT_REASON_EPT_VIOLATION);
@@ -159,7 +159,7 @@ void l2_ept_violation(struct cpu *cpu)
     }
     access = rights_needed(key, qualification);
     switch (fill(cpu, key, ngpa, access, &walk)) {
-    case EPT02_VIOLATION: violation_of_ept12(cpu, &walk, access, qualification); return;
+    case EPT02_VIOLATION: violation_of_ept12(cpu, &walk, ngpa, access, qualification); return;
     case EPT02_MISCONFIGURED: l2_exit_to_l1(cpu, EXIT_REASON_EPT_MISCONFIG, 0); return;
     case EPT02_LOG_FULL:
         l2_exit_to_l1(cpu, EXIT_REASON_PML_FULL, qualification & EPT_VIOLATION_NMI_UNBLOCKED);

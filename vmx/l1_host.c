@@ -161,12 +161,12 @@ static void load_cet(struct cpu *cpu, const struct vmcs12 *vmcs12)
 
 static void load_nmi_blocking(const struct l2_leftover *leftover)
 {
-    u64 blocking = vmread_basic(GUEST_INTERRUPTIBILITY_INFO) & INTERRUPTIBILITY_NMI;
+    u64 blocking = INTERRUPTIBILITY_NMI;
 
-    if (leftover->nmi_blocking_is_l2s)
-        blocking = 0;
-    if (leftover->nmi_blocked)
-        blocking = INTERRUPTIBILITY_NMI;
+    if (!leftover->nmi_blocked)
+        blocking = leftover->nmi_blocking_is_l2s
+                       ? 0
+                       : vmread_basic(GUEST_INTERRUPTIBILITY_INFO) & INTERRUPTIBILITY_NMI;
     vmwrite_basic(GUEST_INTERRUPTIBILITY_INFO, blocking);
 }
 

@@ -119,10 +119,7 @@ static bool perf_global_refused(const struct vmcs12 *vmcs12)
 }
 
 /* L2 may exit to L1 before the processor has checked its state. */
-static bool exits_at_once(const struct cpu *cpu)
-{
-    return cpu->init_pending || cpu->nmi_waiting || cpu->nmi_pending;
-}
+static bool exits_at_once(const struct cpu *cpu) { return cpu->init_pending || cpu->nmi_waiting; }
 
 /*
  * Guest state that L1 has not written since it was last checked is the processor's to check:

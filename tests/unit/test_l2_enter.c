@@ -1211,12 +1211,37 @@ static void an_nmi_for_an_entry_that_is_refused(void **state)
     }
 }
 
+/* A core that waits for a SIPI does not count as one that walks EPT02. */
+static void no_gap_is_filled_while_waiting_for_a_sipi(void **state)
+{
+    static const u64 activities[] = {ACTIVITY_ACTIVE, ACTIVITY_WAIT_FOR_SIPI};
+
+    (void)state;
+    for (u32 i = 0; i < ARRAY_SIZE(activities); i++) {
+        random_state = 1;
+        make_machine(true);
+        run_on(0);
+        make_current(0);
+        vmwrite_by_L1(VM_ENTRY_INTR_INFO_FIELD, 0);
+        l2_enter(cpu, !truth[0].launch_state);
+        assert_true(cpu->in_l2 && cpu->nested.root_key);
+        filled = EPT02_VIOLATION;
+        l2_exit(cpu, EXIT_REASON_EPT_VIOLATION);
+        vmwrite_by_L1(GUEST_ACTIVITY_STATE, activities[i]);
+        prefills = 0;
+        l2_enter(cpu, false);
+        assert_true(cpu->in_l2);
+        assert_int_equal(prefills, activities[i] == ACTIVITY_ACTIVE);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_init_does_not_hide_bad_guest_state),
         cmocka_unit_test(a_pat_that_was_not_loaded),
         cmocka_unit_test(an_nmi_for_an_entry_that_is_refused),
+        cmocka_unit_test(no_gap_is_filled_while_waiting_for_a_sipi),
         cmocka_unit_test(with_shadowing),
         cmocka_unit_test(without_shadowing),
         cmocka_unit_test(a_performance_counter_control_that_was_not_loaded),
