@@ -187,10 +187,7 @@ static bool load_host_pdptes(const struct vmcs12 *vmcs12)
 /* Without VPIDs for L2, exits and entries empty L1's translation caches too. */
 static void flush_translations(const struct vmcs12 *vmcs12)
 {
-    bool apart = (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_VPID) &&
-                 vmcs12->virtual_processor_id != VPID_L1;
-
-    if (!apart)
+    if (!vmcs02_has_own_vpid(vmcs12))
         vmcs01_flush_translations();
 }
 

@@ -39,16 +39,10 @@ static void refresh_controls(struct vmcs12 *vmcs12)
     vmcs12->guest_cr0 = vmread(GUEST_CR0);
 }
 
-static bool has_vpid_of_its_own(const struct vmcs12 *vmcs12)
-{
-    return (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_VPID) &&
-           vmcs12->virtual_processor_id != VPID_L1;
-}
-
 /* What forget_logged(), load_guest_msrs(), flush_shared_vpid() and shadow12_load() are for. */
 static bool is_plain_entry(const struct vmcs12 *vmcs12)
 {
-    return has_vpid_of_its_own(vmcs12) &&
+    return vmcs02_has_own_vpid(vmcs12) &&
            !(vmcs12->vm_entry_controls & VM_ENTRY_LOAD_PERF_GLOBAL_CTRL) &&
            !vmcs12->vm_entry_msr_load_count &&
            !(vmcs12_secondary(vmcs12) & SECONDARY_EXEC_SHADOW_VMCS);
@@ -151,7 +145,7 @@ static u64 load_guest_msrs(const struct vmcs12 *vmcs12)
 /* An L2 that shares L1's VPID, see vmcs02: nothing of L1's may be left when it starts. */
 static void flush_shared_vpid(const struct vmcs12 *vmcs12)
 {
-    if ((vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_VPID) && !has_vpid_of_its_own(vmcs12))
+    if ((vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_VPID) && !vmcs02_has_own_vpid(vmcs12))
         vmcs01_flush_translations();
 }
 

@@ -7,7 +7,9 @@
 #define PLASTRON_VMX_VMCS02_H
 
 #include "x86.h"
+#include "check.h"
 #include "../hv/cpu.h"
+#include "../hv/l0.h"
 #include "../hv/vmcs.h"
 
 /* State of L1 that L2 inherits where vmcs12 does not load it. */
@@ -34,6 +36,13 @@ struct l1_state vmcs02_read_l1_state(const struct vmcs12 *vmcs12);
    with PAE paging of L2. */
 void vmcs02_load(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l1,
                  const u64 pdpte[4]);
+
+/* What the processor caches of L2's translations is apart from L1's. */
+static inline bool vmcs02_has_own_vpid(const struct vmcs12 *vmcs12)
+{
+    return (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_ENABLE_VPID) &&
+           vmcs12->virtual_processor_id != VPID_L1;
+}
 
 /* L2 uses PAE paging, so that it has PDPTEs. */
 static inline bool vmcs02_uses_pae(const struct vmcs12 *vmcs12)
