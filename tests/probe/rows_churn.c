@@ -354,7 +354,7 @@ static void meet(struct churner *churner)
 static void report(u64 batch)
 {
     say("%lu operations, wrong %lu", batch * BATCH * CORES, churners[0].wrong + churners[1].wrong);
-    line_print("progress", row_name);
+    line_print("progress ", row_name);
     line_clear();
 }
 
