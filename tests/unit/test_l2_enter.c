@@ -304,7 +304,7 @@ enum ept02_result ept02_fill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, 
     return filled;
 }
 
-static struct cpu *cpu;    /* on which L1 runs */
+static struct cpu *cpu; /* on which L1 runs */
 static u32 prefills;
 
 void ept02_prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 rights,
@@ -324,10 +324,7 @@ void vmcs01_flush_translations(void) {}
 void vmcs_init_host(struct cpu *cpu) { (void)cpu; }
 void vmcs_load_cet_once(struct cpu *cpu) { (void)cpu; }
 
-void epoch_set_walking(struct cpu *cpu, bool walks)
-{
-    cpu->walks_ept02 = walks;
-}
+void epoch_set_walking(struct cpu *cpu, bool walks) { cpu->walks_ept02 = walks; }
 
 static bool area_fails; /* the MSR area of the next entry has a value that cannot be loaded */
 
@@ -1098,30 +1095,6 @@ static void without_shadowing(void **state)
     run(false);
 }
 
-/* The field is not written in between, and vmcs02 does not load it. */
-static void a_performance_counter_control_that_was_not_loaded(void **state)
-{
-    (void)state;
-    for (u32 round = 0; round < 20; round++) {
-        u32 entry;
-
-        random_state = round;
-        make_machine(true);
-        run_on(0);
-        make_current(0);
-        entry = truth[0].vm_entry_controls;
-        assert_true(entry & VM_ENTRY_LOAD_PERF_GLOBAL_CTRL);
-        vmwrite_by_L1(VM_ENTRY_CONTROLS, entry & ~VM_ENTRY_LOAD_PERF_GLOBAL_CTRL);
-        vmwrite_by_L1(GUEST_IA32_PERF_GLOBAL_CTRL, BIT64(63));
-        enter(0);
-        assert_int_equal(failed_with, 0);
-        vmwrite_by_L1(VM_ENTRY_CONTROLS,
-                      truth[0].vm_entry_controls | VM_ENTRY_LOAD_PERF_GLOBAL_CTRL);
-        enter(0);
-        assert_int_equal(failed_with, EXIT_REASON_INVALID_STATE | VMX_EXIT_REASONS_FAILED_VMENTRY);
-    }
-}
-
 static void make_current_and_enter(void)
 {
     make_machine(true);
@@ -1155,23 +1128,37 @@ static void an_init_does_not_hide_bad_guest_state(void **state)
     }
 }
 
-/* The field is not written in between, and counts only now. */
+/* A field that is not valid is written while the control that loads it is off; then the control is
+   switched on, and the field counts without being written once more. */
+static void load_later(u32 control, u32 field, u64 value)
+{
+    make_machine(true);
+    run_on(0);
+    make_current(0);
+    vmwrite_by_L1(VM_ENTRY_CONTROLS, truth[0].vm_entry_controls & ~control);
+    vmwrite_by_L1(field, value);
+    enter(0);
+    assert_int_equal(failed_with, 0);
+    vmwrite_by_L1(VM_ENTRY_CONTROLS, truth[0].vm_entry_controls | control);
+}
+
+static void a_performance_counter_control_that_was_not_loaded(void **state)
+{
+    (void)state;
+    for (u32 round = 0; round < 20; round++) {
+        random_state = round;
+        load_later(VM_ENTRY_LOAD_PERF_GLOBAL_CTRL, GUEST_IA32_PERF_GLOBAL_CTRL, BIT64(63));
+        enter(0);
+        assert_int_equal(failed_with, EXIT_REASON_INVALID_STATE | VMX_EXIT_REASONS_FAILED_VMENTRY);
+    }
+}
+
 static void a_pat_that_was_not_loaded(void **state)
 {
     (void)state;
     for (u32 round = 0; round < 20; round++) {
-        u32 entry;
-
         random_state = round;
-        make_machine(true);
-        run_on(0);
-        make_current(0);
-        entry = truth[0].vm_entry_controls & ~VM_ENTRY_LOAD_IA32_PAT;
-        vmwrite_by_L1(VM_ENTRY_CONTROLS, entry);
-        vmwrite_by_L1(GUEST_IA32_PAT, BAD_PAT);
-        enter(0);
-        assert_int_equal(failed_with, 0);
-        vmwrite_by_L1(VM_ENTRY_CONTROLS, truth[0].vm_entry_controls | VM_ENTRY_LOAD_IA32_PAT);
+        load_later(VM_ENTRY_LOAD_IA32_PAT, GUEST_IA32_PAT, BAD_PAT);
         cpu->init_pending = round & 1;
         l2_enter(cpu, false);
         assert_guest_state_refused();
