@@ -87,10 +87,15 @@ u32 shadow_take(struct shadow *shadow)
     return index;
 }
 
-void shadow_give(struct shadow *shadow, u32 index)
+static void put_free(struct shadow *shadow, u32 index)
 {
     shadow->pages[index].next = shadow->free;
     shadow->free = index;
+}
+
+void shadow_give(struct shadow *shadow, u32 index)
+{
+    put_free(shadow, index);
     shadow->in_use--;
 }
 
@@ -118,6 +123,7 @@ void shadow_retire(struct shadow *shadow, u32 index)
     shadow->pages[index].next = shadow->unlinked;
     shadow->unlinked = index;
     shadow->pages[index].retired = true;
+    shadow->in_use--;
 }
 
 void shadow_start_waiting(struct shadow *shadow, u64 epoch)
@@ -133,7 +139,7 @@ void shadow_free_waiting(struct shadow *shadow)
         u32 index = shadow->waiting;
 
         shadow->waiting = shadow->pages[index].next;
-        shadow_give(shadow, index);
+        put_free(shadow, index);
     }
 }
 

@@ -49,7 +49,7 @@ struct shadow_page {
 struct shadow {
     u64 base;      /* physical address of page 1 */
     u32 count;     /* of pages */
-    u32 in_use;    /* for a table, or waiting to be reused */
+    u32 in_use;    /* for a table; not those that are to be reused */
     u32 untouched; /* pages from here on were never used */
     u32 free;      /* list */
     u32 unlinked;  /* list, of those that do not wait yet */

@@ -523,6 +523,7 @@ static inline void check_pages(u32 taken, u32 written)
 {
     const struct shadow *shadow = &ept.shadow;
     static struct census census;
+    u32 retired = 0;
 
     census = (struct census){0};
     assert_true(shadow->untouched <= ROOM_PAGES + 8);
@@ -530,17 +531,19 @@ static inline void check_pages(u32 taken, u32 written)
     count_list(&census, shadow->unlinked, UNLINKED);
     count_list(&census, shadow->waiting, WAITING);
     for (u32 i = 1; i < shadow->untouched; i++) {
-        if (census.place[i] == UNLINKED || census.place[i] == WAITING)
+        if (census.place[i] == UNLINKED || census.place[i] == WAITING) {
+            retired++;
             check_retired(i);
-        else if (census.place[i] == UNSEEN && shadow_page(shadow, i)->level)
+        } else if (census.place[i] == UNSEEN && shadow_page(shadow, i)->level) {
             check_live(&census, i);
-        else
+        } else {
             census.own += census.place[i] == UNSEEN;
+        }
     }
     check_links(&census);
     check_stale(&census);
     check_exposure(&census, written);
-    assert_int_equal(shadow->in_use, shadow->untouched - 1 - census.free);
+    assert_int_equal(shadow->in_use, shadow->untouched - 1 - census.free - retired);
     assert_int_equal(census.own, 1 + taken + tables_given_to_ept01(ept01.root, ept01.levels));
 }
 

@@ -231,7 +231,8 @@ static void check_stale(void)
 
 static void check_all(void)
 {
-    assert_int_equal(shadow.in_use, shadow.count - count_of(NOWHERE));
+    assert_int_equal(shadow.in_use, shadow.count - count_of(NOWHERE) - count_of(UNLINKED) -
+                                        count_of(WAITING));
     assert_int_equal(length(shadow.unlinked), count_of(UNLINKED));
     assert_int_equal(length(shadow.waiting), count_of(WAITING));
     assert_int_equal(length(shadow.free) + shadow.count + 1 - shadow.untouched, count_of(NOWHERE));
