@@ -503,8 +503,7 @@ static bool leads_to(const struct ept02 *ept, u32 root, u64 ngpa, const struct e
 /*
  * Goes down from the root's table as long as an entry of EPT12 is the link that EPT02's entry is;
  * it then has the rights of that, and no bit that is reserved. Not so a page of EPT12 that EPT02
- * divides. False: L1 has no memory where EPT12
- * has a table.
+ * divides. False: L1 has no memory where EPT12 has a table.
  */
 static bool go_down(const struct ept02 *ept, u32 root, u64 ngpa, struct ept02_gap *gap)
 {
@@ -563,10 +562,9 @@ static bool is_page(const struct ept02 *ept, struct ept02_gap *gap, u64 entry12)
 
 /* What EPT02 may have for an entry of EPT12 that allows the access and has the flags that it sets.
  */
-static u64 mirror_filled(const struct ept02 *ept, struct ept02_gap *gap, u32 role, u64 entry12,
-                         u64 access)
+static u64 mirror_filled(const struct ept02 *ept, struct ept02_gap *gap, u64 entry12, u64 access)
 {
-    u64 value = mirror_page(entry12, role);
+    u64 value = mirror_page(entry12, gap->page->role);
 
     if ((access & ~value) || !is_page(ept, gap, entry12) ||
         phys_is_hidden(entry12 & EPT_ADDR, gap->size))
@@ -585,7 +583,7 @@ static bool fill_gap(struct ept02 *ept, struct ept02_gap *gap, u64 ngpa, u64 acc
 
     lock_page(ept, gap->index, page);
     page->used = true;
-    value = mirror_filled(ept, gap, page->role, entry12_at(gap, ngpa), access);
+    value = mirror_filled(ept, gap, entry12_at(gap, ngpa), access);
     if (value && !page->retired && !load(entry))
         added = add_page(ept, page, entry, value);
     spin_unlock(&page->lock);

@@ -67,7 +67,8 @@ class Machine:
         emulator: str | None = None,
         log_path: Path | str | None = None,
         usb: bool = False,
-        exits: Path | str | None = None,
+        counts: Path | str | None = None,
+        counts_text: str = "",
         reset_on_triple_fault: bool = False,
         ips: int = 100_000_000,
     ) -> None:
@@ -77,7 +78,8 @@ class Machine:
         self.model = model or DEFAULT_MODEL[self.emulator]
         self.memory = memory
         self.usb = usb
-        self.exits = Path(exits).resolve() if exits else None
+        self.counts = Path(counts).resolve() if counts else None
+        self.counts_text = counts_text
         self.reset_on_triple_fault = reset_on_triple_fault
         self.ips = ips
         self.directory = Path(tempfile.mkdtemp(prefix="plastron-"))
@@ -180,8 +182,9 @@ panic: action=fatal
             "LTDL_LIBRARY_PATH": str(libraries / "bochs" / "plugins"),
             "BXSHARE": str(tree / "share" / "bochs"),
         }
-        if self.exits:
-            environment["PLASTRON_EXITS"] = str(self.exits)
+        if self.counts:
+            environment["PLASTRON_COUNTS"] = str(self.counts)
+            environment["PLASTRON_COUNTS_TEXT"] = self.counts_text
         loader: list[Any] = [libraries / "ld-linux-x86-64.so.2", "--library-path", libraries]
         mended = ["--preload", CACHE / "mend.so", tree / "bin" / "bochs-bin"]
         return self._spawn([*loader, *mended, "-q", "-f", "bochsrc"], environment)
@@ -377,7 +380,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--usb", action="store_true", help="the disk is a USB stick (QEMU only)")
     parser.add_argument("--log", help="also write the console to this file")
     parser.add_argument("--com2", help="write the second serial port to this file")
-    parser.add_argument("--exits", help="write VM exit counts to this file (Bochs only)")
+    parser.add_argument("--counts",
+                        help="write what is executed and exits to this file (Bochs only)")
     parser.add_argument("--timeout", type=float, help="give up after so many seconds")
     arguments = parser.parse_args()
     if not arguments.which and not arguments.image:
@@ -413,7 +417,7 @@ def main() -> int:
         arguments.emulator or name,
         arguments.log,
         arguments.usb,
-        arguments.exits,
+        arguments.counts,
     )
     try:
         machine.start()

@@ -128,7 +128,7 @@ static bool check_guest(struct cpu *cpu, struct vmcs02 *slot, u64 pdpte[4], u64 
     if (!slot->guest_dirty && !exits_at_once(cpu) && !vmcs12->vm_entry_msr_load_count &&
         !vmcs02_uses_pae(vmcs12) && !slot->newer_pdptes &&
         vmcs12->vmcs_link_pointer == NO_ADDRESS && !(vmread_basic(GUEST_CR4) & l0.hidden_cr4) &&
-        (slot->plain_entry || !perf_global_refused(vmcs12)))
+        !perf_global_refused(vmcs12))
         return true;
     vmcs02_save_guest(slot);
     return check_guest_state(vmcs12, &l0.caps, slot->vmcs12_pa, pdpte, qualification);

@@ -1,6 +1,8 @@
 /* Tools of the rows about EPT. */
 #include "ept_rows.h"
 
+#include "plastron_cpuid.h"
+
 #define FLAGS_SHIFT 8
 #define FLAGS       3ul /* accessed, dirty */
 
@@ -61,4 +63,18 @@ void guest_again(void)
     guest_run(false);
     say(" | ");
     say_exec();
+}
+
+void ept_gib(u64 entry)
+{
+    ((u64 *)guest_memory(L2_PDPT))[1] = EPT_GIB | PTE_P | PTE_W | PTE_A | PTE_D | PTE_PS;
+    ept_pdpt()[1] = entry;
+}
+
+u64 shadow_in_use(void)
+{
+    u32 out[4];
+
+    cpuid(CPUID_PLASTRON_SHADOW, 0, out);
+    return out[1];
 }

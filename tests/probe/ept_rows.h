@@ -5,7 +5,9 @@
 #include "guest_rows.h"
 
 #define EPT_WB_BITS (6ull << EPT_MEMORY_TYPE_SHIFT)
+#define EPT_LEAF    (EPT_RWX | EPT_WB_BITS)
 #define SPARE_ENTRY ept_entry(L2_SPARE)
+#define EPT_GIB     0x40000000ull
 
 /* Flags in the upper three levels, which cover all of the guest. */
 static inline u64 *ept_pml4(void) { return (u64 *)arena_page(PAGE_EPT_PML4); }
@@ -18,6 +20,13 @@ bool ept_row(const char *group, enum guest_mode mode, const char *name, const ch
 /* Guest-virtual L2_SPARE in a large page of the guest-physical addresses from 2 MiB or 1 GiB on,
    which EPT maps with this entry: PAGE_SCRATCH is what the guest reaches. */
 u64 *ept_large_page(u32 level);
+
+/* Guest-virtual EPT_GIB and the GiB from there on are guest-physical, which EPT maps by this entry.
+ */
+void ept_gib(u64 entry);
+
+/* Pages that L0's shadow page tables take. */
+u64 shadow_in_use(void);
 
 /* The accessed and dirty flags of all entries that have one. */
 void say_ept_flags(void);

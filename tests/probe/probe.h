@@ -280,8 +280,8 @@ void other_send(u32 icr); /* an interrupt command to all cores but this one */
 void other_do(void (*job)(void)); /* begins a job there */
 bool other_wait(void);            /* until the job has ended; false if it does not */
 bool wait_until(const volatile u32 *flag, u32 value); /* false if it does not come about */
-u8 other_launch(void);     /* on the other core: enters the current VMCS; VMfail's flags, 0: exit */
-void other_set_host(void); /* on the other core: host state of the current VMCS */
+u8 guest_enter(bool launch, u64 rbx); /* the current VMCS, with its RBX; VMfail's flags, 0: exit */
+void other_set_host(void); /* on the other core: the rest of the current VMCS's host state */
 extern volatile bool other_called;
 #define VECTOR_JOB 0xf1
 #define ICR_NMI    0x400u

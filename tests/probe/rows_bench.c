@@ -1,8 +1,6 @@
 /* What VMX instructions and entries cost, in ticks: measured, not compared. */
 #include "ept_rows.h"
 
-#include "plastron_cpuid.h"
-
 #define ROUNDS 200u
 #define TABLES 512u /* of EPT: 1 GiB in pages of 4 KiB */
 
@@ -50,7 +48,6 @@ static void say_ticks(const char *name, void (*what)(void))
     }
 }
 
-#define LEAF    (EPT_RWX | EPT_WB_BITS)
 #define NOTHING (8 * SIZE_1G) /* an address where there is no memory, nor L0's */
 
 /* Guest-virtual addresses from 1 GiB on, in EPT's pages of that level: all of them one page of RAM,
@@ -59,20 +56,12 @@ static void map_gib(u32 level)
 {
     u64 *directory = (u64 *)free_base, *table = directory + 512;
 
-    ((u64 *)guest_memory(L2_PDPT))[1] = SIZE_1G | PTE_P | PTE_W | PTE_A | PTE_D | PTE_PS;
-    ept_pdpt()[1] = level == 3 ? NOTHING | LEAF | EPT_LARGE : (u64)directory | EPT_RWX;
+    ept_gib(level == 3 ? NOTHING | EPT_LEAF | EPT_LARGE : (u64)directory | EPT_RWX);
     for (u32 i = 0; i < TABLES; i++)
-        directory[i] = level == 2 ? NOTHING | LEAF | EPT_LARGE : (u64)(table + i * 512) | EPT_RWX;
+        directory[i] =
+            level == 2 ? NOTHING | EPT_LEAF | EPT_LARGE : (u64)(table + i * 512) | EPT_RWX;
     for (u32 i = 0; level == 1 && i < TABLES * 512; i++)
-        table[i] = arena_address(PAGE_SCRATCH) | LEAF;
-}
-
-static u64 shadow_in_use(void)
-{
-    u32 out[4];
-
-    cpuid(CPUID_PLASTRON_SHADOW, 0, out);
-    return out[1];
+        table[i] = arena_address(PAGE_SCRATCH) | EPT_LEAF;
 }
 
 static void touch_gib(bool launch)

@@ -5,8 +5,6 @@
  */
 #include "ept_rows.h"
 
-#include "plastron_cpuid.h"
-
 #define CORES       2u
 #define CHUNKS      4u /* of EPT12: a table each */
 #define CHUNK_PAGES 512u
@@ -20,10 +18,7 @@
 #define LEAK        16u /* shadow pages that may be more at the end: tables that move */
 
 #define POISON    0xdead00000000ull
-#define WINDOW    0x40000000ull /* of L2: guest-virtual and guest-physical */
 #define MAILBOXES (L2_SPARE + PAGE_SIZE)
-#define LEAF      (EPT_RWX | EPT_WB_BITS)
-#define LARGE     (LEAF | EPT_LARGE)
 
 /* What code.asm's "churn" reads. */
 struct task {
@@ -64,7 +59,7 @@ static volatile u32 arrived, meetings, finished;
 static volatile bool failed;
 static u64 shadow_before;
 
-u8 churn_enter(u64 launch, u64 mailbox); /* smp.asm */
+static u32 core_of(const struct churner *churner) { return (u32)(churner - churners); }
 
 static u64 next_random(u64 *state)
 {
@@ -89,14 +84,6 @@ static void give_lock(void) { __atomic_store_n(&lock, 0, __ATOMIC_RELEASE); }
 static struct mailbox *mailbox_of(u32 core)
 {
     return (struct mailbox *)guest_memory(MAILBOXES + core * PAGE_SIZE);
-}
-
-static u64 shadow_in_use(void)
-{
-    u32 out[4];
-
-    cpuid(CPUID_PLASTRON_SHADOW, 0, out);
-    return out[1];
 }
 
 /* ---- frames */
@@ -155,7 +142,7 @@ static void link_table(u32 chunk) { directory[chunk] = (u64)table_of(chunk) | EP
 
 static void map(u32 page)
 {
-    *(volatile u64 *)entry_of(page) = frame_address(pages[page].frame) | LEAF;
+    *(volatile u64 *)entry_of(page) = frame_address(pages[page].frame) | EPT_LEAF;
 }
 
 /* ---- changes of a page */
@@ -207,13 +194,13 @@ static u32 change(struct churner *churner, u32 page, bool write)
 
 static u32 own_page(struct churner *churner)
 {
-    return (random_below(churner, PAGES) & ~1u) | (u32)(churner - churners);
+    return (random_below(churner, PAGES) & ~1u) | core_of(churner);
 }
 
 static bool is_in(const struct mailbox *mailbox, u32 page)
 {
     for (u32 i = 0; i < mailbox->count; i++)
-        if (mailbox->tasks[i].page == WINDOW + page * PAGE_SIZE)
+        if (mailbox->tasks[i].page == EPT_GIB + page * PAGE_SIZE)
             return true;
     return false;
 }
@@ -231,7 +218,7 @@ static void prepare(struct churner *churner, struct mailbox *mailbox)
             continue;
         churner->expected += change(churner, page, write);
         mailbox->tasks[mailbox->count++] =
-            (struct task){WINDOW + page * PAGE_SIZE, pages[page].value, pages[page].value + write};
+            (struct task){EPT_GIB + page * PAGE_SIZE, pages[page].value, pages[page].value + write};
         pages[page].value += write;
     }
     give_lock();
@@ -246,10 +233,10 @@ static void prepare(struct churner *churner, struct mailbox *mailbox)
 static void mend(struct churner *churner)
 {
     u64 ngpa = vm_read(GUEST_PHYSICAL_ADDRESS);
-    u32 page = (u32)((ngpa - WINDOW) / PAGE_SIZE);
+    u32 page = (u32)((ngpa - EPT_GIB) / PAGE_SIZE);
 
     churner->seen++;
-    if (ngpa < WINDOW || page >= PAGES || page % CORES != (u32)(churner - churners) ||
+    if (ngpa < EPT_GIB || page >= PAGES || page % CORES != core_of(churner) ||
         is_large[page / CHUNK_PAGES] || (*(volatile u64 *)entry_of(page) & EPT_RWX) == EPT_RWX) {
         churner->wrong++;
         return;
@@ -262,11 +249,11 @@ static void mend(struct churner *churner)
 /* False: L2 has ended otherwise. */
 static bool run_batch(struct churner *churner)
 {
-    u64 mailbox = MAILBOXES + (u32)(churner - churners) * PAGE_SIZE;
+    u64 mailbox = MAILBOXES + core_of(churner) * PAGE_SIZE;
 
     for (;;) {
         vm_write(GUEST_RIP, guest_entry);
-        if (churn_enter(!churner->launched, mailbox))
+        if (guest_enter(!churner->launched, mailbox))
             return false;
         churner->launched = true;
         if (vm_read(VM_EXIT_REASON) == EXIT_REASON_VMCALL)
@@ -282,7 +269,7 @@ static void check(struct churner *churner, const struct mailbox *mailbox)
     churner->wrong += mailbox->wrong + (mailbox->at != mailbox->count);
     churner->wrong += churner->expected != churner->seen;
     for (u32 i = 0; i < mailbox->count; i++) {
-        u32 page = (u32)((mailbox->tasks[i].page - WINDOW) / PAGE_SIZE);
+        u32 page = (u32)((mailbox->tasks[i].page - EPT_GIB) / PAGE_SIZE);
 
         churner->wrong += !is_full_of(words_of(page), pages[page].value);
     }
@@ -315,7 +302,7 @@ static void make_large(u32 chunk)
 {
     copy_chunk(chunk, true);
     is_large[chunk] = true;
-    directory[chunk] = ((u64)areas + chunk * SIZE_2M) | LARGE;
+    directory[chunk] = ((u64)areas + chunk * SIZE_2M) | EPT_LEAF | EPT_LARGE;
 }
 
 static void make_small(u32 chunk)
@@ -360,7 +347,7 @@ static void report(u64 batch)
 
 static void churn(struct churner *churner)
 {
-    struct mailbox *mailbox = mailbox_of((u32)(churner - churners));
+    struct mailbox *mailbox = mailbox_of(core_of(churner));
 
     u64 batches = config.churn / CORES / BATCH;
 
@@ -398,8 +385,7 @@ static void make_vmcs(u64 vmcs)
     vm_load(vmcs);
     guest_setup(GUEST_64, WITH_EPT | WITH_VPID);
     guest_code("churn");
-    ((u64 *)guest_memory(L2_PDPT))[1] = WINDOW | PTE_P | PTE_W | PTE_A | PTE_D | PTE_PS;
-    ept_pdpt()[1] = (u64)directory | EPT_RWX;
+    ept_gib((u64)directory | EPT_RWX);
 }
 
 static void take_memory(void)

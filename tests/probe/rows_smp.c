@@ -194,7 +194,7 @@ static void enter_job(void)
     vm_on(arena_address(PAGE_OTHER_VMXON));
     vm_load(arena_address(PAGE_OTHER_VMCS));
     other_set_host();
-    say_launch(other_launch());
+    say_launch(guest_enter(true, 0));
     vm_clear(arena_address(PAGE_OTHER_VMCS));
     __asm__ volatile("vmxoff" ::: "cc");
 }
@@ -385,7 +385,7 @@ static void many_job(void)
         vm_load(arena_address(PAGE_OTHER_VMCS));
         other_set_host();
         vm_write(GUEST_RIP, OTHER_CODE);
-        if (other_launch() || vm_read(VM_EXIT_REASON) != EXIT_REASON_CPUID)
+        if (guest_enter(true, 0) || vm_read(VM_EXIT_REASON) != EXIT_REASON_CPUID)
             break;
         vm_clear(arena_address(PAGE_OTHER_VMCS));
     }
@@ -471,7 +471,7 @@ static void foreign_job(void)
     say(" | there rsp %lx: ", vm_read(GUEST_RSP));
     other_set_host();
     vm_write(GUEST_RIP, vm_read(GUEST_RIP) + vm_read(VM_EXIT_INSTRUCTION_LEN));
-    say_launch(other_launch());
+    say_launch(guest_enter(true, 0));
     vm_write(GUEST_RSP, 0x2800);
     vm_clear(arena_address(PAGE_VMCS));
     __asm__ volatile("vmxoff" ::: "cc");

@@ -57,43 +57,12 @@ start_page_64:
     jmp rax
 start_page_end:
 
-; u8 other_launch(void): 0 after a VM exit, else CF and ZF as bits 0 and 1
-global other_launch
-other_launch:
-    push rbx
-    push rbp
-    push r12
-    push r13
-    push r14
-    push r15
-    mov [other_rsp], rsp
-    vmlaunch
-    setc al
-    setz cl
-    add cl, cl
-    or al, cl
-    jmp other_leave
-
-global other_exit_entry
-other_exit_entry:
-    mov rsp, [other_rsp]
-    xor eax, eax
-other_leave:
-    pop r15
-    pop r14
-    pop r13
-    pop r12
-    pop rbp
-    pop rbx
-    movzx eax, al
-    ret
-
-; u8 churn_enter(u64 launch, u64 mailbox), on either core: 0 after a VM exit, else CF and ZF as above.
-; The guest gets the mailbox in RBX.
+; u8 guest_enter(bool launch, u64 rbx), on either core: 0 after a VM exit, else CF and ZF as bits 0 and
+; 1. The current VMCS gets HOST_RSP and HOST_RIP, the guest RBX.
 HOST_RSP equ 0x6c14
 HOST_RIP equ 0x6c16
-global churn_enter
-churn_enter:
+global guest_enter
+guest_enter:
     push rbx
     push rbp
     push r12
@@ -106,7 +75,7 @@ churn_enter:
     lea rdx, [rel .exit]
     vmwrite rax, rdx
     mov rbx, rsi
-    test edi, edi
+    test dil, dil
     jz .resume
     vmlaunch
     jmp .failed
@@ -117,13 +86,17 @@ churn_enter:
     setz cl
     add cl, cl
     or al, cl
-    jmp other_leave
+    jmp .leave
 .exit:
     xor eax, eax
-    jmp other_leave
-
-section .bss
-align 8
-other_rsp: resq 1
+.leave:
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop rbp
+    pop rbx
+    movzx eax, al
+    ret
 
 section .note.GNU-stack noalloc noexec nowrite progbits

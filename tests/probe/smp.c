@@ -26,7 +26,6 @@ _Static_assert(offsetof(struct start_block, cr0) == 24, "smp.asm");
 _Static_assert(offsetof(struct start_block, entry) == 64, "smp.asm");
 
 extern const u8 start_page[], start_page_end[], start_page_32[], start_page_64[];
-void other_exit_entry(void);
 _Noreturn void other_main(void);
 
 u64 low_page, other_nmis, other_starts;
@@ -124,6 +123,4 @@ void other_set_host(void)
 {
     vm_write(HOST_TR_SELECTOR, SEL_TSS_OTHER);
     vm_write(HOST_TR_BASE, (u64)other_tss);
-    vm_write(HOST_RSP, (u64)other_stack + STACK_SIZE / 2);
-    vm_write(HOST_RIP, (u64)other_exit_entry);
 }

@@ -1,4 +1,4 @@
-// Preloaded into Debian's Bochs 3.1: mends eight faults of that build, and counts VM exits.
+// Preloaded into Debian's Bochs 3.1: mends eight faults of that build.
 //
 // - 64-bit IDIV: long_idiv() breaks C's aliasing rule and the compiler dropped a store, so that
 //   13/10 is 365. It is replaced only if it is seen to answer wrongly.
@@ -11,8 +11,7 @@
 //   VMenterInjectEvents(), which comes late enough, is led through a function that computes it
 //   again.
 // - A startup IPI that makes a guest exit does so from within the sender's instruction, and leaves
-// it
-//   through longjmp: of a broadcast only the first such CPU gets it. The APIC's call of
+//   it through longjmp: of a broadcast only the first such CPU gets it. The APIC's call of
 //   deliver_SIPI() is led through a function that catches this longjmp.
 // - A physical interrupt that arrives while a virtual one is pending, but masked by RFLAGS.IF, gets
 //   the virtual one delivered. HandleExtInterrupt()'s call that delivers it is led through a
@@ -24,24 +23,15 @@
 //   not the event's own image of it, as the delivery is forgotten before it is asked for. The call
 //   of VMexitReadEFLAGS() is led through a function that asks the IDT-vectoring information.
 // - An INIT that arrives while VMX root operation blocks it is forgotten, not kept until the next
-// VM
-//   entry or VMXOFF (SDM vol. 3, Restrictions on VMX Operation). deliver_INIT() is replaced.
-// - bx_instr_vmexit() is an empty function that the build calls: replaced by a counter whose totals
-//   go to the file named by PLASTRON_EXITS, as lines "cpu reason count".
+//   VM entry or VMXOFF (SDM vol. 3, Restrictions on VMX Operation). deliver_INIT() is replaced.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <setjmp.h>
-#include <signal.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
+#include "count.h"
+#include "patch.h"
 
-#define MAX_CPUS                64
-#define MAX_REASONS             128
 #define EVENT_VIRTUAL_INTERRUPT (1U << 9) // BX_EVENT_PENDING_VMX_VIRTUAL_INTR
 #define EVENT_INIT              (1U << 2) // BX_EVENT_INIT
 #define WAIT_FOR_SIPI           3         // BX_ACTIVITY_STATE_WAIT_FOR_SIPI
@@ -70,46 +60,6 @@ static vmread_fn *vmread;
 static jmp_buf sipi_sender;
 static volatile int delivering_sipi;
 static longjmp_fn real_longjmp, real_longjmp_chk;
-static uint8_t ***cpus; // &bx_cpu_array: the array itself is allocated later
-static const uint8_t *cpu_count;
-static uint32_t rip_offset, prev_rip_offset;
-static uint64_t exits[MAX_CPUS][MAX_REASONS];
-
-static void fail(const char *what)
-{
-    fprintf(stderr, "mend: %s\n", what);
-    _exit(3);
-}
-
-static void *bochs_symbol(const char *name)
-{
-    void *address = dlsym(RTLD_DEFAULT, name);
-
-    if (!address)
-        fail(name);
-    return address;
-}
-
-static void write_code(void *at, const void *bytes, size_t size)
-{
-    uintptr_t page = (uintptr_t)at & ~0xfffUL;
-    size_t length = ((uintptr_t)at + size - 1 - page) / 0x1000 * 0x1000 + 0x1000;
-
-    if (mprotect((void *)page, length, PROT_READ | PROT_WRITE | PROT_EXEC))
-        fail("mprotect");
-    memcpy(at, bytes, size);
-    if (mprotect((void *)page, length, PROT_READ | PROT_EXEC))
-        fail("mprotect");
-}
-
-// Writes "jmp *target" over the first bytes of a function.
-static void replace(void *function, void *target)
-{
-    uint8_t jump[14] = {0xff, 0x25, 0, 0, 0, 0};
-
-    memcpy(jump + 6, &target, sizeof(target));
-    write_code(function, jump, sizeof(jump));
-}
 
 // A jump to a function of this library from where Bochs's own calls reach: within 2 GiB of them.
 static const void *springboard(void *target)
@@ -117,14 +67,14 @@ static const void *springboard(void *target)
     static uint8_t *next;
 
     if (!next) {
-        uintptr_t bochs = (uintptr_t)bochs_symbol("bx_cpu_count") & ~0xfffUL;
+        uintptr_t bochs = (uintptr_t)patch_symbol("bx_cpu_count") & ~0xfffUL;
 
         next = mmap((void *)(bochs - (64UL << 20)), 0x1000, PROT_READ | PROT_EXEC,
                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (next == MAP_FAILED)
-            fail("mmap");
+            patch_fail("mmap");
     }
-    replace(next, target);
+    patch_replace(next, target);
     next += 16;
     return next - 16;
 }
@@ -132,7 +82,7 @@ static const void *springboard(void *target)
 // Leads the calls (or tail calls) of one function that stand in another to a third.
 static void replace_calls(const char *caller, size_t size, void *from, void *to)
 {
-    uint8_t *code = bochs_symbol(caller);
+    uint8_t *code = patch_symbol(caller);
     const uint8_t *board = springboard(to);
     int found = 0;
 
@@ -145,12 +95,12 @@ static void replace_calls(const char *caller, size_t size, void *from, void *to)
             continue;
         distance = (int32_t)reach;
         if (distance != reach)
-            fail("no memory near Bochs's code");
-        write_code(call + 1, &distance, 4);
+            patch_fail("no memory near Bochs's code");
+        patch_write(call + 1, &distance, 4);
         found++;
     }
     if (!found)
-        fail(caller);
+        patch_fail(caller);
 }
 
 static void right_idiv(struct bit128s *quotient, int64_t *remainder, const struct bit128s *dividend,
@@ -168,43 +118,26 @@ static void right_idiv(struct bit128s *quotient, int64_t *remainder, const struc
 
 static void mend_division(void)
 {
-    long_idiv_fn *divide = (long_idiv_fn *)bochs_symbol("_Z9long_idivP7Bit128sPlPKS_l");
+    long_idiv_fn *divide = (long_idiv_fn *)patch_symbol("_Z9long_idivP7Bit128sPlPKS_l");
     struct bit128s dividend = {13, 0}, quotient = {0, 0};
     int64_t remainder = 0;
 
     divide(&quotient, &remainder, &dividend, 10);
     if (quotient.lo != 1 || quotient.hi != 0 || remainder != 3)
-        replace((void *)divide, (void *)right_idiv);
-}
-
-// The offsets of RIP and prev_rip in BX_CPU_C stand in an instruction's handler, as the commit
-// "mov RIP(%rbx), %rax; mov %rax, prev_rip(%rbx)" that every one of them ends with.
-static int find_rip_offsets(void)
-{
-    const uint8_t *code = bochs_symbol("_ZN8BX_CPU_C11IDIV_RAXEqREP15bxInstruction_c");
-    static const uint8_t load[] = {0x48, 0x8b, 0x83}, store[] = {0x48, 0x89, 0x83};
-
-    for (int i = 0; i < 512; i++) {
-        if (memcmp(code + i, load, 3) || memcmp(code + i + 7, store, 3))
-            continue;
-        memcpy(&rip_offset, code + i + 3, 4);
-        memcpy(&prev_rip_offset, code + i + 10, 4);
-        return 1;
-    }
-    return 0;
+        patch_replace((void *)divide, (void *)right_idiv);
 }
 
 static void commit_rip(void)
 {
-    if (!cpus || !*cpus)
+    if (!patch_cpu(0))
         return;
-    if (!prev_rip_offset) {
-        if (*cpu_count > 1)
-            fail("RIP's place in the CPU structure was not found: only one CPU is possible");
+    if (!patch_prev_rip) {
+        if (patch_cpu_count() > 1)
+            patch_fail("RIP's place in the CPU structure was not found: only one CPU is possible");
         return;
     }
-    for (unsigned i = 0; i < *cpu_count; i++)
-        memcpy((*cpus)[i] + prev_rip_offset, (*cpus)[i] + rip_offset, 8);
+    for (unsigned i = 0; i < patch_cpu_count(); i++)
+        memcpy(patch_cpu(i) + patch_prev_rip, patch_cpu(i) + patch_rip, 8);
 }
 
 // The target of a startup IPI has exited from its guest: back to the sender.
@@ -239,8 +172,8 @@ static void inject_events(void *cpu)
 
 static void mend_interrupt_mask(void)
 {
-    mask_interrupts = (cpu_fn *)bochs_symbol("_ZN8BX_CPU_C25handleInterruptMaskChangeEv");
-    real_inject_events = (cpu_fn *)bochs_symbol("_ZN8BX_CPU_C19VMenterInjectEventsEv");
+    mask_interrupts = (cpu_fn *)patch_symbol("_ZN8BX_CPU_C25handleInterruptMaskChangeEv");
+    real_inject_events = (cpu_fn *)patch_symbol("_ZN8BX_CPU_C19VMenterInjectEventsEv");
     replace_calls("_ZN8BX_CPU_C8VMLAUNCHEP15bxInstruction_c", 0x580, (void *)real_inject_events,
                   (void *)inject_events);
 }
@@ -256,7 +189,7 @@ static void deliver_sipi(void *cpu, unsigned vector)
 
 static void mend_startup(void)
 {
-    real_deliver_sipi = (sipi_fn *)bochs_symbol("_ZN8BX_CPU_C12deliver_SIPIEj");
+    real_deliver_sipi = (sipi_fn *)patch_symbol("_ZN8BX_CPU_C12deliver_SIPIEj");
     replace_calls("_ZN15bx_local_apic_c7deliverEhhh", 0x140, (void *)real_deliver_sipi,
                   (void *)deliver_sipi);
 }
@@ -286,15 +219,15 @@ static void find_event_mask(void)
     const uint8_t *code = memmem((void *)mask_interrupts, 32, load, sizeof(load));
 
     if (!code)
-        fail("event_mask's place in the CPU structure was not found");
+        patch_fail("event_mask's place in the CPU structure was not found");
     memcpy(&event_mask_offset, code + sizeof(load), 4);
 }
 
 static void mend_virtual_interrupts(void)
 {
     find_event_mask();
-    real_deliver_virtual = (cpu_fn *)bochs_symbol("_ZN8BX_CPU_C29VMX_Deliver_Virtual_InterruptEv");
-    handle_interrupt = (cpu_fn *)bochs_symbol("_ZN8BX_CPU_C18HandleExtInterruptEv");
+    real_deliver_virtual = (cpu_fn *)patch_symbol("_ZN8BX_CPU_C29VMX_Deliver_Virtual_InterruptEv");
+    handle_interrupt = (cpu_fn *)patch_symbol("_ZN8BX_CPU_C18HandleExtInterruptEv");
     replace_calls("_ZN8BX_CPU_C18HandleExtInterruptEv", 0x140, (void *)real_deliver_virtual,
                   (void *)deliver_virtual);
 }
@@ -303,11 +236,11 @@ static void mend_virtual_interrupts(void)
 static void mend_apic_switch(void)
 {
     static const uint8_t jump[] = {0x08, 0x0f, 0x84}, nop[] = {0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00};
-    uint8_t *code = bochs_symbol("_ZN8BX_CPU_C13relocate_apicEm");
+    uint8_t *code = patch_symbol("_ZN8BX_CPU_C13relocate_apicEm");
     uint8_t *found = memmem(code, 64, jump, sizeof(jump));
 
     if (found && found[-6] == 0xf6 && found[-5] == 0x87)
-        write_code(found + 1, nop, sizeof(nop));
+        patch_write(found + 1, nop, sizeof(nop));
 }
 
 // A processor that waits for a SIPI is not changed by an INIT, nor afterwards.
@@ -329,8 +262,8 @@ static void mend_init(void)
     if (code)
         memcpy(&offset, code + sizeof(compare), 4);
     if (!code || offset != event_mask_offset - 8 || code[6] != WAIT_FOR_SIPI)
-        fail("activity_state's place in the CPU structure was not found");
-    replace(bochs_symbol("_ZN8BX_CPU_C12deliver_INITEv"), (void *)deliver_init);
+        patch_fail("activity_state's place in the CPU structure was not found");
+    patch_replace(patch_symbol("_ZN8BX_CPU_C12deliver_INITEv"), (void *)deliver_init);
 }
 
 static uint32_t exit_eflags(void *cpu, uint32_t reason, uint32_t vector)
@@ -344,43 +277,15 @@ static uint32_t exit_eflags(void *cpu, uint32_t reason, uint32_t vector)
 
 static void mend_exit_flags(void)
 {
-    real_exit_eflags = (eflags_fn *)bochs_symbol("_ZN8BX_CPU_C16VMexitReadEFLAGSEjj");
-    vmread = (vmread_fn *)bochs_symbol("_ZN8BX_CPU_C8VMread32Ej");
+    real_exit_eflags = (eflags_fn *)patch_symbol("_ZN8BX_CPU_C16VMexitReadEFLAGSEjj");
+    vmread = (vmread_fn *)patch_symbol("_ZN8BX_CPU_C8VMread32Ej");
     replace_calls("_ZN8BX_CPU_C20VMexitSaveGuestStateEjj", 0x100, (void *)real_exit_eflags,
                   (void *)exit_eflags);
 }
 
-static void count_exit(unsigned cpu, uint32_t reason, uint64_t qualification)
-{
-    (void)qualification;
-    exits[cpu % MAX_CPUS][(reason & 0xffff) % MAX_REASONS]++;
-}
-
-static void write_exits(void)
-{
-    FILE *file = fopen(getenv("PLASTRON_EXITS"), "w");
-
-    if (!file)
-        return;
-    for (unsigned cpu = 0; cpu < MAX_CPUS; cpu++) {
-        for (unsigned reason = 0; reason < MAX_REASONS; reason++) {
-            if (exits[cpu][reason])
-                fprintf(file, "%u %u %lu\n", cpu, reason, exits[cpu][reason]);
-        }
-    }
-    fclose(file);
-}
-
-// A run that is ended from outside is counted too.
-static void on_terminate(int signal_number)
-{
-    (void)signal_number;
-    write_exits();
-    _exit(1);
-}
-
 static void __attribute__((constructor)) mend(void)
 {
+    patch_init();
     real_longjmp = (longjmp_fn)dlsym(RTLD_NEXT, "longjmp");
     real_longjmp_chk = (longjmp_fn)dlsym(RTLD_NEXT, "__longjmp_chk");
     mend_division();
@@ -390,12 +295,5 @@ static void __attribute__((constructor)) mend(void)
     mend_apic_switch();
     mend_init();
     mend_exit_flags();
-    find_rip_offsets();
-    cpu_count = bochs_symbol("bx_cpu_count");
-    cpus = bochs_symbol("bx_cpu_array");
-    if (getenv("PLASTRON_EXITS")) {
-        replace(bochs_symbol("_Z15bx_instr_vmexitjjm"), (void *)count_exit);
-        atexit(write_exits);
-        signal(SIGTERM, on_terminate);
-    }
+    count_init();
 }
