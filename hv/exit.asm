@@ -1,5 +1,6 @@
-; VM exit and VM entry. HOST_RIP is vm_exit, HOST_RSP the top of the core's stack, GS base its
-; struct cpu. The guest's registers are kept there while L0 runs.
+; VM exit and VM entry. HOST_RIP is vm_exit, GS base the core's struct cpu. The guest's registers are
+; kept there while L0 runs. HOST_RSP is not L0's, see vmx/direct.h: an NMI before the first
+; instruction finds the stack itself.
 
 %include "hv/offsets.inc"
 
@@ -35,6 +36,7 @@ section .text
 
 global vm_exit
 vm_exit:
+        mov     rsp, [gs:CPU_STACK_TOP]
         EACH_GPR SAVE_GPR
         mov     rdi, [gs:CPU_SELF]
         xor     ebp, ebp                ; the end of a backtrace

@@ -13,6 +13,7 @@ default rel
 extern trap_handle              ; void trap_handle(struct trap_frame *)
 extern panic_nmi                ; void panic_nmi(void): returns on the panicking core alone
 extern panicking
+extern vm_exit                  ; its first instruction loads RSP
 extern vm_resume_window_start   ; between these two L0 no longer looks at nmi_pending ...
 extern vm_resume_window_end
 extern vm_resume_restart        ; ... so it must look again
@@ -121,6 +122,9 @@ trap_nmi:
     jne .panicking
 .look_at_window:
     mov rcx, [rsp + 16]         ; RIP
+    lea rax, [vm_exit]
+    cmp rcx, rax
+    je .before_stack
     lea rax, [vm_resume_window_start]
     cmp rcx, rax
     jb trap_return
@@ -129,6 +133,11 @@ trap_nmi:
     jae trap_return
     lea rax, [vm_resume_restart]
     mov [rsp + 16], rax
+    jmp trap_return
+
+.before_stack:
+    mov rax, [gs:CPU_STACK_TOP]
+    mov [rsp + 40], rax         ; RSP
     jmp trap_return
 
 .panicking:

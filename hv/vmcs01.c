@@ -108,7 +108,6 @@ void vmcs_init_host(struct cpu *cpu)
     vmwrite(HOST_IA32_SYSENTER_CS, 0);
     vmwrite(HOST_IA32_SYSENTER_ESP, 0);
     vmwrite(HOST_IA32_SYSENTER_EIP, 0);
-    vmwrite(HOST_RSP, cpu->stack_top);
     vmwrite(HOST_RIP, (u64)vm_exit);
     vmwrite(CR3_TARGET_COUNT, 0);
     vmwrite(VM_EXIT_MSR_STORE_COUNT, 0);

@@ -27,7 +27,8 @@
     X(CR0_READ_SHADOW, cr0_read_shadow)                                                            \
     X(CR4_READ_SHADOW, cr4_read_shadow)                                                            \
     X(TPR_THRESHOLD, tpr_threshold)                                                                \
-    X(VMX_PREEMPTION_TIMER_VALUE, vmx_preemption_timer_value)
+    X(VMX_PREEMPTION_TIMER_VALUE, vmx_preemption_timer_value)                                      \
+    X(HOST_RSP, host_rsp) /* of no use to L0, nor checked by VM entry */
 
 /* L1 writes them with an exit: what they hold is checked at the next entry. */
 #define DIRECT_SELDOM(X)                                                                           \

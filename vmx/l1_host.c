@@ -91,7 +91,6 @@ static void make_control_registers(struct l1_host *host, const struct vmcs12 *vm
 static void make_run_state(struct l1_host *host, const struct vmcs12 *vmcs12)
 {
     host->GUEST_RIP_value = vmcs12->host_rip;
-    host->GUEST_RSP_value = vmcs12->host_rsp;
     host->GUEST_RFLAGS_value = RFLAGS_FIXED;
     host->GUEST_ACTIVITY_STATE_value = ACTIVITY_ACTIVE;
     host->GUEST_PENDING_DBG_EXCEPTIONS_value = 0;
@@ -198,6 +197,7 @@ void l1_host_load(struct cpu *cpu, struct vmcs02 *slot, const struct l2_leftover
     if (slot->host_dirty)
         make_host(slot);
     load_host(slot->host);
+    vmwrite_basic(GUEST_RSP, vmcs12->host_rsp);
     load_msrs(vmcs12, leftover);
     load_nmi_blocking(leftover);
     if (slot->plain_exit)

@@ -89,6 +89,7 @@ static inline __attribute__((always_inline)) void return_to_l1(struct cpu *cpu, 
 
     settle_address(slot, reason);
     vmcs02_give_back(slot);
+    slot->vmcs12->host_rsp = vmread_basic(HOST_RSP);
     vmcs02_leave(cpu, slot);
     cpu->in_l2 = false;
     epoch_set_walking(cpu, false);

@@ -22,7 +22,7 @@ struct borrowed_field {
 
 #define BORROWED_MAX 4 /* the event's three, CR4's read shadow */
 
-/* vmcs01's fields that are the same after each exit of L2. */
+/* vmcs01's fields that are the same after each exit of L2, but for GUEST_RSP. */
 #define L1_HOST_SEGMENT(X, segment)                                                                \
     X(GUEST_##segment##_SELECTOR)                                                                  \
     X(GUEST_##segment##_BASE)                                                                      \
@@ -41,7 +41,6 @@ struct borrowed_field {
     X(GUEST_SYSENTER_ESP)                                                                          \
     X(GUEST_SYSENTER_EIP)                                                                          \
     X(GUEST_RIP)                                                                                   \
-    X(GUEST_RSP)                                                                                   \
     X(GUEST_RFLAGS)                                                                                \
     X(GUEST_ACTIVITY_STATE)                                                                        \
     X(GUEST_PENDING_DBG_EXCEPTIONS)                                                                \
