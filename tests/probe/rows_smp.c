@@ -354,6 +354,38 @@ static void root_nmi_row(void)
     row_end();
 }
 
+/* ---- NMIs at any place of an exit */
+
+#define NMIS_AT_EXITS 2000u
+
+static volatile u32 over;
+
+static void exit_job(void)
+{
+    u32 out[4];
+
+    while (!over)
+        cpuid(0, 0, out);
+}
+
+static void nmis_at_exits_row(void)
+{
+    u32 sent = 0;
+
+    if (!start(STATE_VMCS, "nmis at any place of an exit", 0))
+        return;
+    other_nmis = 0;
+    over = 0;
+    other_do(exit_job);
+    do
+        other_send(ICR_NMI);
+    while (wait_until((volatile u32 *)&other_nmis, ++sent) && sent < NMIS_AT_EXITS);
+    over = 1;
+    other_wait();
+    say("sent %u, seen %lu", sent, other_nmis);
+    row_end();
+}
+
 /* ---- both cores in L2s */
 
 static void meeting_row(u32 flags)
@@ -602,6 +634,7 @@ void rows_smp(void)
     capability_row();
     apart_row();
     root_nmi_row();
+    nmis_at_exits_row();
     root_init_row();
     init_sipi_row();
     init_twice_row();
