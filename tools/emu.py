@@ -35,6 +35,9 @@ BOCHS_CLEAN_END = re.compile(r"soft power off|shutdown requested", re.IGNORECASE
 # isa-debug-exit at port 0x8900 turns the first letter of "Shutdown" into this exit status.
 QEMU_SHUTDOWN_STATUS = (ord("S") << 1) | 1
 
+# Where something is counted, each run has the same date: 2026-01-01.
+TIME_OF_COUNTS = 1767225600
+
 ESCAPE = b"\x1d"  # Ctrl-]
 PROMPT = b"L1# "
 
@@ -171,7 +174,7 @@ ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=disk, path={self.disk}, mode=flat, cylinders={cylinders}, \
 heads={HEADS}, spt={SECTORS}
 boot: disk
-clock: sync=none, time0=local, rtc_sync=0
+clock: sync=none, time0={TIME_OF_COUNTS if self.counts else "local"}, rtc_sync=0
 com1: enabled=1, mode=socket-client, dev=127.0.0.1:{port}
 com2: enabled=1, mode=file, dev={self.com2_path}
 log: {self.emulator_log}

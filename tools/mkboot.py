@@ -48,10 +48,10 @@ def _initramfs(*names: str) -> bytes:
     return b"".join((GUESTS / f"initramfs-{name}").read_bytes() for name in names)
 
 
-def linux(debian: str = "12", cmdline: str = CMDLINE, qemu: bool = False, l3: bool = False) -> L1:
-    """GRUB and Linux; `qemu` adds what Linux needs to boot another one as L2, `l3` what that needs
-    to have a guest, too."""
-    added = (*(("l2", "qemu") if qemu else ()), *(("l3",) if l3 else ()))
+def linux(debian: str = "12", cmdline: str = CMDLINE, qemu: bool = False, *added: str) -> L1:
+    """GRUB and Linux; `qemu` adds what Linux needs to boot another one as L2. More to add: "l3", what
+    that needs to have a guest, too; "bench", and "l0" for a Linux that boots an L1 with it."""
+    added = (*(("l2", "qemu") if qemu else ()), *added)
     files: Files = {
         "EFI/plastron/grub.cfg": GRUB_CFG.format(cmdline=cmdline).encode(),
         "EFI/plastron/vmlinuz": GUESTS / f"vmlinuz-{debian}",

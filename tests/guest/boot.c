@@ -1,7 +1,7 @@
 // The guest's 16-bit code: the way to long mode, and the test of real mode.
 #include "guest.h"
 
-_Static_assert(offsetof(struct mailbox, started) == 32, "boot16 relies on it");
+_Static_assert(offsetof(struct mailbox, started) == 0x200, "boot16 relies on it");
 _Static_assert(MAILBOX == 0x7000 && BOOT_CODE == 0x8000 && TABLES == 0x10000 && STACKS == 0x20000,
                "boot16 has them as numbers");
 
@@ -40,7 +40,7 @@ __asm__(".pushsection .rodata\n"
         ".code64\n"
         "boot64:\n"
         "    mov $1, %eax\n"
-        "    lock xadd %eax, 0x7020\n"
+        "    lock xadd %eax, 0x7200\n"
         "    mov %eax, %ecx\n"
         "    shl $14, %ecx\n"
         "    lea 0x24000(%rcx), %rsp\n"

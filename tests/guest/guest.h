@@ -13,7 +13,7 @@
 
 // ---- what both sides know
 
-#define VCPUS         4 // at most
+#define VCPUS         64 // at most
 #define RAM_SIZE      (16 << 20)
 #define MAILBOX       0x7000UL   // struct mailbox
 #define BOOT_CODE     0x8000UL   // boot16 or real16; the startup IPI's vector is this page
@@ -31,9 +31,32 @@
 #define PORT_END       0xf4 // 0: passed; else the failed check: address of its text, or a number
 #define PORT_ANSWER    0x600
 #define PORT_BATCH     0x604 // a vCPU asks for its next batch
+#define PORT_NOTHING   0x608
 #define ANSWER         0x5a
 #define SIGNATURE_LEAF 0x40000000
 #define SIGNATURE      0x7473616c // what the host side puts into that leaf's EBX
+
+// What is measured: the rows' numbers are the same everywhere, and those of tests/bench/work.c
+// others.
+enum row {
+    ROW_CPUID = 1,
+    ROW_MSR,
+    ROW_VMCALL,
+    ROW_MOV_CR,
+    ROW_PORT_IN,
+    ROW_PORT_OUT,
+    ROW_MMIO,
+    ROW_INTERRUPT,
+    ROW_DROP,
+    ROW_TIMER,
+    ROW_IPI,
+    ROW_TOUCH,
+    ROW_TOUCH_AGAIN,
+    ROW_TOUCH_LARGE,
+    ROW_TOUCH_LARGE_AGAIN,
+    ROW_SWITCH, // and up to 6 more: of 2, 4 ... 64 vCPUs
+    ROWS = ROW_SWITCH + 7
+};
 
 struct mailbox {
     uint64_t entry[VCPUS];
@@ -42,6 +65,7 @@ struct mailbox {
 
 extern uint64_t guest_pool_pages; // option -m
 extern uint32_t guest_vcpus;      // option -c, or what the mode wants
+extern bool guest_large_pages;    // option -l
 
 // ---- lib.c: the guest's helpers
 
@@ -50,6 +74,16 @@ struct interrupt_frame {
 };
 
 #define HANDLER __attribute__((interrupt, target("general-regs-only")))
+
+// Bochs counts what is done between the two marks of a row: tools/bochs/count.h. Elsewhere they do
+// nothing.
+static inline void mark(uint32_t number)
+{
+    __asm__ volatile("xchg %%bx, %%bx" ::"a"(number) : "memory");
+}
+
+static inline void mark_begin(uint32_t row) { mark(2 * row); }
+static inline void mark_end(uint32_t row) { mark(2 * row + 1); }
 
 _Noreturn void guest_end(const char *failed); // NULL: passed
 void guest_print(const char *text);
@@ -107,20 +141,27 @@ struct mode {
     bool takes_options;                   // -m, -c and -l
     const char *output;                   // what the guest prints
     void (*prepare)(void), (*report)(void);
+    void (*drive)(void); // one thread runs all vCPUs, which need no startup IPI
     uint32_t (*next_batch)(uint32_t vcpu, struct task *tasks); // see pool.c
 };
 
 // Each in the file of its subject.
 extern const struct mode hello_mode, real_mode, long_mode, paging_mode, timer_mode, twovcpu_mode,
-    churn_mode, dirty_mode, touch_mode, operations_mode;
+    churn_mode, dirty_mode, touch_mode, operations_mode, ipi_mode, switch_mode;
 
 extern const struct mode *mode; // the one that runs
 extern int vm;
-extern bool large_pages; // option -l
 
 _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int must(int result, const char *what);       // fails with errno's text if the result is negative
 void *in_guest(const volatile void *address); // where the guest has what the host has here
+void run_once(uint32_t vcpu);                 // for drive(): until it exits to here
+_Noreturn void finish(uint32_t check);        // as if the guest had ended with this
+
+// ---- operations.c: a row's line, of the median of its batches' ticks
+
+void report_row(uint32_t row, const char *name, uint64_t *taken, size_t batches,
+                uint32_t operations);
 
 // ---- pool.c: memory that the host side changes under the guest
 

@@ -17,8 +17,8 @@
 #include "guest.h"
 
 static const struct mode *const modes[] = {
-    &hello_mode,   &real_mode,  &long_mode,  &paging_mode, &timer_mode,
-    &twovcpu_mode, &churn_mode, &dirty_mode, &touch_mode,  &operations_mode,
+    &hello_mode, &real_mode,  &long_mode,  &paging_mode,     &timer_mode, &twovcpu_mode,
+    &churn_mode, &dirty_mode, &touch_mode, &operations_mode, &ipi_mode,   &switch_mode,
 };
 
 #define POOL_MIB_MAX ((MMIO - POOL) >> 20)
@@ -28,7 +28,7 @@ extern const char __executable_start[], _end[]; // the image
 
 const struct mode *mode;
 int vm;
-bool large_pages;
+bool guest_large_pages;
 uint32_t guest_vcpus = 1;
 static int given_option; // one of those that not all modes take
 static int kvm;
@@ -36,6 +36,8 @@ static uint8_t *ram;
 static char output[256];
 static size_t output_length;
 static uint32_t device[1024];
+static int vcpus[VCPUS];
+static struct kvm_run *runs[VCPUS];
 
 void fail(const char *format, ...)
 {
@@ -69,7 +71,7 @@ static void fail_check(uint32_t check)
     fail("the guest's check %u", check);
 }
 
-static void finish(uint32_t check)
+void finish(uint32_t check)
 {
     fwrite(output, 1, output_length, stdout);
     if (check)
@@ -105,6 +107,7 @@ static void port_exit(struct kvm_run *run)
         memcpy(&word, data, sizeof(word));
         batch_exit(word);
         return;
+    case PORT_NOTHING: return;
     default: fail("output to port 0x%x", run->io.port);
     }
 }
@@ -140,26 +143,24 @@ static void unexpected_exit(int vcpu, struct kvm_run *run)
     }
 }
 
+void run_once(uint32_t vcpu)
+{
+    struct kvm_run *run = runs[vcpu];
+
+    while (ioctl(vcpus[vcpu], KVM_RUN, 0) < 0)
+        if (errno != EINTR && errno != EAGAIN)
+            fail("KVM_RUN: %s", strerror(errno));
+    switch (run->exit_reason) {
+    case KVM_EXIT_IO: port_exit(run); break;
+    case KVM_EXIT_MMIO: mmio_exit(run); break;
+    default: unexpected_exit(vcpus[vcpu], run);
+    }
+}
+
 static void *run_vcpu(void *argument)
 {
-    int vcpu = (int)(intptr_t)argument;
-    int size = must(ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), "KVM_GET_VCPU_MMAP_SIZE");
-    struct kvm_run *run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
-
-    if (run == MAP_FAILED)
-        fail("mmap of kvm_run: %s", strerror(errno));
-    for (;;) {
-        if (ioctl(vcpu, KVM_RUN, 0) < 0) {
-            if (errno == EINTR || errno == EAGAIN)
-                continue;
-            fail("KVM_RUN: %s", strerror(errno));
-        }
-        switch (run->exit_reason) {
-        case KVM_EXIT_IO: port_exit(run); break;
-        case KVM_EXIT_MMIO: mmio_exit(run); break;
-        default: unexpected_exit(vcpu, run);
-        }
-    }
+    for (;;)
+        run_once((uint32_t)(uintptr_t)argument);
     return NULL;
 }
 
@@ -185,21 +186,26 @@ static void set_cpuid(int vcpu)
     must(ioctl(vcpu, KVM_SET_CPUID2, &cpuid), "KVM_SET_CPUID2");
 }
 
-static int make_vcpu(unsigned id)
+static void make_vcpu(unsigned id)
 {
-    int vcpu = must(ioctl(vm, KVM_CREATE_VCPU, id), "KVM_CREATE_VCPU");
+    int vcpu = vcpus[id] = must(ioctl(vm, KVM_CREATE_VCPU, id), "KVM_CREATE_VCPU");
+    int size = must(ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), "KVM_GET_VCPU_MMAP_SIZE");
+    struct kvm_mp_state runs_at_once = {KVM_MP_STATE_RUNNABLE};
     struct kvm_sregs sregs;
     struct kvm_regs regs = {.rip = 0, .rflags = 2};
 
+    runs[id] = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+    if (runs[id] == MAP_FAILED)
+        fail("mmap of kvm_run: %s", strerror(errno));
     set_cpuid(vcpu);
-    if (id)
-        return vcpu; // waits for its startup IPI
+    if (id && !mode->drive)
+        return; // waits for its startup IPI
     must(ioctl(vcpu, KVM_GET_SREGS, &sregs), "KVM_GET_SREGS");
     sregs.cs.base = BOOT_CODE;
     sregs.cs.selector = BOOT_CODE >> 4;
     must(ioctl(vcpu, KVM_SET_SREGS, &sregs), "KVM_SET_SREGS");
     must(ioctl(vcpu, KVM_SET_REGS, &regs), "KVM_SET_REGS");
-    return vcpu;
+    must(ioctl(vcpu, KVM_SET_MP_STATE, &runs_at_once), "KVM_SET_MP_STATE");
 }
 
 // Long mode's identity map of 4 GiB in 2 MiB pages.
@@ -251,17 +257,18 @@ static void make_vm(void)
 static void run_mode(void)
 {
     pthread_t thread;
-    int vcpus[VCPUS];
 
     if (mode->vcpus)
         guest_vcpus = mode->vcpus;
     make_vm();
     for (uint32_t i = 0; i < guest_vcpus; i++)
-        vcpus[i] = make_vcpu(i);
+        make_vcpu(i);
+    if (mode->drive)
+        mode->drive();
     for (uint32_t i = 1; i < guest_vcpus; i++)
-        if (pthread_create(&thread, NULL, run_vcpu, (void *)(intptr_t)vcpus[i]))
+        if (pthread_create(&thread, NULL, run_vcpu, (void *)(uintptr_t)i))
             fail("pthread_create");
-    run_vcpu((void *)(intptr_t)vcpus[0]);
+    run_vcpu(NULL);
 }
 
 static const struct mode *find_mode(const char *name)
@@ -309,8 +316,8 @@ _Noreturn static void usage(void)
             "\n"
             "  -n OPERATIONS  of churn, on both vCPUs together\n"
             "  -m MIB         of memory that touch touches, 1 to %lu, else %lu\n"
-            "  -c VCPUS       that touch it, 1 to %d, else 1\n"
-            "  -l             touch's memory is in large pages\n",
+            "  -c VCPUS       that touch it, or that are switched, 1 to %d, else 1\n"
+            "  -l             touch's memory is in large pages, and each is touched once\n",
             POOL_MIB_MAX, POOL_PAGES * 4096UL >> 20, VCPUS);
     exit(2);
 }
@@ -334,7 +341,7 @@ static void take_option(int option)
     case 'n': operations = strtoull(optarg, NULL, 0) / 2; return;
     case 'm': guest_pool_pages = number_of(option, POOL_MIB_MAX) << 20 >> 12; break;
     case 'c': guest_vcpus = (uint32_t)number_of(option, VCPUS); break;
-    case 'l': large_pages = true; break;
+    case 'l': guest_large_pages = true; break;
     default: usage();
     }
     given_option = option;

@@ -115,7 +115,7 @@ def _l1_of(wanted: dict[str, Any], cpus: int) -> mkboot.L1:
         wanted.pop("debian", "12"),
         f"{mkboot.CMDLINE} {append}".strip(),
         wanted.pop("qemu", False),
-        wanted.pop("l3", False),
+        *wanted.pop("added", ()),
     )
 
 

@@ -38,7 +38,7 @@ class TestRun:
 class TestThirdLevel:
     def test_guest_of_kvm_on_kvm(self, boot: Boot) -> None:
         """KVM under KVM under Plastron: L3."""
-        l1 = boot(qemu=True, l3=True)
+        l1 = boot(qemu=True, added=("l3",))
         output = l1.run("l2 kvm hello long paging", 900)
         assert "kvmguest: 3 passed, 0 failed" in output, output
         l1.poweroff()

@@ -93,7 +93,8 @@ static void write_numbers(const char *name, const uint64_t *numbers, unsigned co
 
 static void write_cpu(const struct counts *c)
 {
-    fprintf(file, "{\"outside\": %lu, \"root\": %lu, \"guest\": %lu", c->outside, c->root, c->guest);
+    fprintf(file, "{\"outside\": %lu, \"root\": %lu, \"guest\": %lu", c->outside, c->root,
+            c->guest);
     for (unsigned i = 0; i < OPERATION_COUNT; i++)
         if (operations[i].name && c->executed[i])
             fprintf(file, ", \"%s\": %lu", operations[i].name, c->executed[i]);

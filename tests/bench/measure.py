@@ -1,0 +1,128 @@
+"""Runs the benchmark's L1 on one machine, and gathers what it says and what the emulator counted."""
+import json
+import re
+import statistics
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+TOP = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "tools"))
+
+import mkboot  # noqa: E402
+from emu import Machine, choose_emulator  # noqa: E402
+
+RESULTS = TOP / "build" / "results"
+PLASTRON = TOP / "build" / "plastron.efi"
+MODEL = "corei7_skylake_x"
+WAYS = ("bare", "plastron", "kvm")
+# What Linux does against the faults of processors differs with the model, and is not what is measured.
+CMDLINE = mkboot.CMDLINE + " mitigations=off nokaslr"
+LOADER_SAYS = "Welcome to GRUB!"
+ROW = re.compile(r"row (\d+): (.+?) takes (\d+) ticks, (\d+) in a batch")
+
+Counts = dict[str, float]
+
+
+@dataclass
+class Row:
+    """What one operation takes: ticks as L1 or L2 saw them, and what the emulator counted meanwhile."""
+
+    name: str
+    ticks: int
+    operations: int = 1
+    counts: Counts = field(default_factory=dict)
+
+
+def _flat(cpu: dict[str, Any]) -> Counts:
+    """One CPU's counters; exits by reason and accesses to fields with the kind before the number."""
+    result: Counts = {}
+    for key, value in cpu.items():
+        if isinstance(value, dict):
+            result[f"{key}"] = sum(value.values())
+            result |= {f"{key}:{number}": count for number, count in value.items()}
+        else:
+            result[key] = value
+    result["instructions"] = result["outside"] + result["root"] + result["guest"]
+    return result
+
+
+def _difference(before: list[Counts], after: list[Counts]) -> Counts:
+    result: Counts = {}
+    for old, new in zip(before, after):
+        for key, value in new.items():
+            result[key] = result.get(key, 0) + value - old.get(key, 0)
+    return {key: value for key, value in result.items() if value}
+
+
+def read_marks(path: Path, cores_apart: bool = False) -> dict[int, list[Counts]]:
+    """For each row what was counted between its begin and its end, batch by batch: of all CPUs, or of
+    the one that it ran on."""
+    begun: dict[tuple[int, int], list[Counts]] = {}
+    rows: dict[int, list[Counts]] = {}
+    for line in path.read_text().splitlines():
+        mark = json.loads(line)
+        cpus = [_flat(cpu) for cpu in mark["cpus"]]
+        if mark["mark"] == "end":
+            continue
+        number = 80 if mark["mark"] == "console" else mark["mark"]  # row 40: the boot
+        cpu = mark["cpu"] if cores_apart else 0
+        if cores_apart:
+            cpus = [cpus[cpu]]
+        if number % 2 == 0:
+            begun[number // 2, cpu] = cpus
+        elif (number // 2, cpu) in begun:
+            before = begun.pop((number // 2, cpu))
+            rows.setdefault(number // 2, []).append(_difference(before, cpus))
+    return rows
+
+
+def median_batch(batches: list[Counts]) -> Counts:
+    """The batch of median length: no timer's interrupt is in it."""
+    return sorted(batches, key=lambda batch: batch["instructions"])[len(batches) // 2]
+
+
+def _gather(text: str, marks: dict[int, list[Counts]]) -> dict[int, Row]:
+    rows = {}
+    for number, name, ticks, operations in ROW.findall(text):
+        rows[int(number)] = Row(name, int(ticks), int(operations))
+    for number, batches in marks.items():
+        row = rows.setdefault(number, Row("", 0))
+        row.counts = {key: value / row.operations for key, value in median_batch(batches).items()}
+        row.ticks = row.ticks or int(row.counts["instructions"])
+    return rows
+
+
+def image_of(way: str, parts: list[str], path: Path, plastron: Path, cpus: int) -> None:
+    words = ",".join(parts)
+    idle = " idle=halt" if cpus > 2 else ""
+    if way == "kvm":
+        l1 = mkboot.linux("12", f"{CMDLINE} plastron.test=l2,l1,{words}", True, "bench", "l0")
+    else:
+        l1 = mkboot.linux("12", f"{CMDLINE}{idle} plastron.test=bench,{words}", True, "bench")
+    mkboot.make_boot(path, l1, plastron if way == "plastron" else None)
+
+
+def measure(way: str, parts: list[str], cpus: int = 1, model: str = MODEL, plastron: Path = PLASTRON,
+            timeout: float = 3000) -> dict[int, Row]:
+    """Boots L1 bare, under Plastron, or in QEMU under another Linux's KVM; the rows of these parts."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    name = f"{way}-{cpus}-{model}-{'-'.join(parts)}"
+    emulator = choose_emulator()[0]
+    counts = RESULTS / f"{name}.counts" if emulator == "bochs" else None
+    with tempfile.TemporaryDirectory() as directory:
+        image = Path(directory) / "disk.img"
+        image_of(way, parts, image, plastron, cpus)
+        machine = Machine(image, cpus, model if emulator == "bochs" else None,
+                          2560 if way == "kvm" else 1024, log_path=RESULTS / f"{name}.log",
+                          counts=counts, counts_text=LOADER_SAYS)
+        with machine:
+            machine.wait_end(timeout)
+    text = (RESULTS / f"{name}.log").read_text(errors="replace")
+    marks = read_marks(counts, cpus > 1) if counts else {}
+    rows = _gather(text, marks)
+    if not rows or "FAIL" in text:
+        raise SystemExit(f"bench: {way}: no rows, or failures, in {RESULTS / name}.log")
+    return rows
