@@ -36,12 +36,13 @@ void inject_page_fault(u64 address, u32 error_code)
 
 static bool guest_in_64bit_code(void) { return vmread(GUEST_CS_AR_BYTES) & AR_L_MASK; }
 
-void skip_instruction(void)
+void skip_instruction_with_flags(u64 mask, u64 flags)
 {
     u64 rip = vmread(GUEST_RIP);
     u64 next = rip + vmread(VM_EXIT_INSTRUCTION_LEN);
     u64 blocking = vmread(GUEST_INTERRUPTIBILITY_INFO);
-    u64 rflags = vmread(GUEST_RFLAGS);
+    u64 before = vmread(GUEST_RFLAGS);
+    u64 rflags = (before & ~mask & ~(u64)RFLAGS_RF) | flags;
 
     if ((rip ^ next) >> 32 && !guest_in_64bit_code())
         next = (u32)next;
@@ -49,8 +50,8 @@ void skip_instruction(void)
     if (blocking & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS))
         vmwrite(GUEST_INTERRUPTIBILITY_INFO,
                 blocking & ~(u64)(INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
-    if (rflags & RFLAGS_RF)
-        vmwrite(GUEST_RFLAGS, rflags & ~RFLAGS_RF);
+    if (rflags != before)
+        vmwrite(GUEST_RFLAGS, rflags);
     if ((rflags & RFLAGS_TF) && !(vmread(GUEST_IA32_DEBUGCTL) & DEBUGCTL_BTF))
         vmwrite(GUEST_PENDING_DBG_EXCEPTIONS,
                 vmread(GUEST_PENDING_DBG_EXCEPTIONS) | PENDING_DEBUG_BS);

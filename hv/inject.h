@@ -18,8 +18,10 @@ static inline void inject_gp(void) { inject_fault_code(VECTOR_GP, 0); }
 void inject_page_fault(u64 address, u32 error_code);
 
 /* RIP past the instruction that exited, as if the guest had executed it: no more blocking by
-   STI or MOV SS, and a single-step trap pending if RFLAGS.TF asks for it. */
-void skip_instruction(void);
+   STI or MOV SS, and a single-step trap pending if RFLAGS.TF asks for it. The first also replaces
+   the bits of mask in RFLAGS by those of flags. */
+void skip_instruction_with_flags(u64 mask, u64 flags);
+static inline void skip_instruction(void) { skip_instruction_with_flags(0, 0); }
 
 /* The event whose delivery the exit interrupted is delivered again at the next entry. Also
    restores blocking by NMI if the exit hit an IRET that had just ended it. */

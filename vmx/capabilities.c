@@ -249,13 +249,11 @@ const struct field_info *field_lookup(u32 encoding)
     return field->offset ? field : NULL;
 }
 
-/* Whether a field of the table is there with what caps offer. */
-static bool field_offered(const struct vmx_caps *caps, const struct field_info *field)
+static bool is_missing(const struct vmx_caps *caps, const struct field_info *field)
 {
-    feature_set needs = field_needs[field->needs];
     u64 at = (u64)(field - fields);
 
-    return (!needs || (caps->offered & needs)) && !(caps->missing_fields[at / 64] >> at % 64 & 1);
+    return caps->missing_fields[at / 64] >> at % 64 & 1;
 }
 
 void capabilities_find_missing_fields(struct vmx_caps *hw, bool (*exists)(u32 encoding))
@@ -274,11 +272,27 @@ void capabilities_find_missing_fields(struct vmx_caps *hw, bool (*exists)(u32 en
     }
 }
 
+/* Those that the processor lacks, or that need what is not offered. */
+static void find_missing_fields(struct vmx_caps *caps, const struct vmx_caps *hw)
+{
+    for (u32 i = 0; i < FIELD_COUNT; i++) {
+        feature_set needs = field_needs[fields[i].needs];
+
+        if (is_missing(hw, &fields[i]) || (needs && !(caps->offered & needs)))
+            caps->missing_fields[i / 64] |= BIT64(i % 64);
+    }
+}
+
+const struct field_info *field_of_caps(const struct vmx_caps *caps, u64 encoding)
+{
+    const struct field_info *field = encoding >> 32 ? NULL : field_lookup((u32)encoding);
+
+    return field && !is_missing(caps, field) ? field : NULL;
+}
+
 bool field_exists(const struct vmx_caps *caps, u32 encoding)
 {
-    const struct field_info *field = field_lookup(encoding);
-
-    return field && field_offered(caps, field);
+    return field_of_caps(caps, encoding);
 }
 
 typedef u16 __attribute__((aligned(1), may_alias)) field16;
@@ -319,7 +333,7 @@ static u64 offered_vmcs_enum(const struct vmx_caps *caps)
     for (u32 i = 0; i < ARRAY_SIZE(fields); i++) {
         u32 index = i % FIELD_INDEX_MAX;
 
-        if (fields[i].offset && field_offered(caps, &fields[i]) && index > highest)
+        if (fields[i].offset && !is_missing(caps, &fields[i]) && index > highest)
             highest = index;
     }
     return highest << 1;
@@ -347,8 +361,7 @@ void capabilities_compute(struct vmx_caps *out, const struct vmx_caps *hw, featu
         .interruptibility = hw->interruptibility,
         .pending_debug = hw->pending_debug,
     };
-    for (u32 i = 0; i < ARRAY_SIZE(out->missing_fields); i++)
-        out->missing_fields[i] = hw->missing_fields[i];
+    find_missing_fields(out, hw);
     offer_controls(&out->pin, &out->true_pin, hw->pin, hw_controls(hw, WORD_PIN),
                    offered_bits(offered, WORD_PIN));
     offer_controls(&out->proc, &out->true_proc, hw->proc, hw_controls(hw, WORD_PROC),

@@ -29,7 +29,7 @@ struct vmx_caps {
     /* Of the guest's non-register state, what not every processor has. */
     u32 interruptibility;  /* INTERRUPTIBILITY_ENCLAVE */
     u64 pending_debug;     /* PENDING_DBG_BUS_LOCK, PENDING_DBG_RTM */
-    u64 missing_fields[8]; /* VMCS fields that the processor lacks: a bit for each of our table */
+    u64 missing_fields[8]; /* VMCS fields that are not there: a bit for each of our table */
 };
 
 /* CR4 bits that L1 may not set: their features are hidden from it. */
@@ -61,6 +61,8 @@ struct field_info {
 /* NULL if no processor of ours has the field. High-half encodings find their 64-bit field. */
 const struct field_info *field_lookup(u32 encoding);
 
+/* The same of those that L1 is offered. */
+const struct field_info *field_of_caps(const struct vmx_caps *caps, u64 encoding);
 bool field_exists(const struct vmx_caps *caps, u32 encoding);
 
 /* What VMREAD returns, and what VMWRITE stores, at the field's own width. high: the encoding was

@@ -29,6 +29,17 @@ static u64 address_mask(u32 info)
     }
 }
 
+bool decode_is_register(u32 info) { return info & INFO_REGISTER; }
+
+struct vmx_operand decode_registers(u32 info)
+{
+    return (struct vmx_operand){
+        .is_register = true,
+        .reg = INFO_REG1(info),
+        .reg2 = (u8)INFO_REG2(info),
+    };
+}
+
 struct vmx_operand decode_operand(u32 info, u64 displacement, const u64 gpr[16])
 {
     struct vmx_operand operand = {

@@ -15,8 +15,14 @@ struct vmx_operand {
     u8 reg2;          /* number of Reg2: the field of VMREAD and VMWRITE, the type of INVEPT and
                          INVVPID */
     u8 segment;       /* enum address_segment */
+    bool is_wide;     /* 64-bit code: registers have 64 bits */
     u64 offset;       /* of the memory operand in its segment, cut to the address size */
 };
+
+/* VMREAD or VMWRITE without a memory operand, and its operands. info: the VM-exit instruction
+   information. */
+bool decode_is_register(u32 info);
+struct vmx_operand decode_registers(u32 info);
 
 /* displacement: the exit qualification (with RIP in it if RIP-relative). gpr by register number,
    so that gpr[4] is RSP. */

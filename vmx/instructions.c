@@ -16,11 +16,7 @@
 
 #define RFLAGS_ARITHMETIC (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 
-void vm_finish(u64 flags)
-{
-    vmcs_change(GUEST_RFLAGS, RFLAGS_ARITHMETIC, flags);
-    skip_instruction();
-}
+void vm_finish(u64 flags) { skip_instruction_with_flags(RFLAGS_ARITHMETIC, flags); }
 
 /* VMsucceed and VMfailInvalid. */
 static void vm_succeed(void) { vm_finish(0); }
@@ -176,21 +172,22 @@ void exit_vmptrst(struct cpu *cpu)
         vm_succeed();
 }
 
-static void set_register(struct cpu *cpu, u32 reg, u64 value)
+static void set_register(struct cpu *cpu, const struct vmx_operand *operand, u64 value)
 {
-    if (!l1_in_64bit_code())
+    if (!operand->is_wide)
         value = (u32)value;
-    if (reg == RSP)
+    if (operand->reg == RSP)
         vmwrite(GUEST_RSP, value);
     else
-        cpu->gpr[reg] = value;
+        cpu->gpr[operand->reg] = value;
 }
 
-static u32 operand_size(void) { return l1_in_64bit_code() ? 8 : 4; }
+static u32 operand_size(const struct vmx_operand *operand) { return operand->is_wide ? 8 : 4; }
 
 void exit_vmread(struct cpu *cpu)
 {
     struct vmcs02 *slot = cpu->nested.current;
+    const struct field_info *field;
     struct vmx_operand operand;
     u64 encoding, value;
 
@@ -200,16 +197,17 @@ void exit_vmread(struct cpu *cpu)
         vm_fail_invalid();
         return;
     }
-    operand = operand_decode(cpu);
-    encoding = operand_register(cpu, operand.reg2);
-    if (encoding >> 32 || !field_exists(&l0.caps, (u32)encoding)) {
+    operand = operand_decode_field(cpu);
+    encoding = operand_register(cpu, &operand, operand.reg2);
+    field = field_of_caps(&l0.caps, encoding);
+    if (!field) {
         vm_fail(cpu, VMXERR_UNSUPPORTED_VMCS_COMPONENT);
         return;
     }
-    value = slots_read_field(cpu, slot, (u32)encoding);
+    value = slots_read_field(cpu, slot, (u32)encoding, field);
     if (operand.is_register)
-        set_register(cpu, operand.reg, value);
-    else if (!operand_write(&operand, &value, operand_size()))
+        set_register(cpu, &operand, value);
+    else if (!operand_write(&operand, &value, operand_size(&operand)))
         return;
     vm_succeed();
 }
@@ -217,6 +215,7 @@ void exit_vmread(struct cpu *cpu)
 void exit_vmwrite(struct cpu *cpu)
 {
     struct vmcs02 *slot = cpu->nested.current;
+    const struct field_info *field;
     struct vmx_operand operand;
     u64 encoding, value = 0;
 
@@ -226,13 +225,14 @@ void exit_vmwrite(struct cpu *cpu)
         vm_fail_invalid();
         return;
     }
-    operand = operand_decode(cpu);
+    operand = operand_decode_field(cpu);
     if (operand.is_register)
-        value = operand_register(cpu, operand.reg);
-    else if (!operand_read(&operand, &value, operand_size()))
+        value = operand_register(cpu, &operand, operand.reg);
+    else if (!operand_read(&operand, &value, operand_size(&operand)))
         return;
-    encoding = operand_register(cpu, operand.reg2);
-    if (encoding >> 32 || !field_exists(&l0.caps, (u32)encoding)) {
+    encoding = operand_register(cpu, &operand, operand.reg2);
+    field = field_of_caps(&l0.caps, encoding);
+    if (!field) {
         vm_fail(cpu, VMXERR_UNSUPPORTED_VMCS_COMPONENT);
         return;
     }
@@ -241,7 +241,7 @@ void exit_vmwrite(struct cpu *cpu)
         vm_fail(cpu, VMXERR_VMWRITE_READ_ONLY_COMPONENT);
         return;
     }
-    slots_write_field(cpu, slot, (u32)encoding, value);
+    slots_write_field(cpu, slot, (u32)encoding, field, value);
     vm_succeed();
 }
 
@@ -335,7 +335,7 @@ static void invalidate(struct cpu *cpu, const struct invalidation *instruction)
     if (!may_execute(cpu))
         return;
     operand = operand_decode(cpu);
-    type = operand_register(cpu, operand.reg2);
+    type = operand_register(cpu, &operand, operand.reg2);
     if (!instruction->type_offered(type))
         vm_fail(cpu, VMXERR_INVALID_OPERAND_TO_INVEPT_INVVPID);
     else if (operand_read(&operand, &descriptor, sizeof(descriptor)))

@@ -288,7 +288,8 @@ static void fail_field_access(struct cpu *cpu)
 
 static void handle_field_access(struct cpu *cpu, u32 reason)
 {
-    u64 encoding = operand_register(cpu, operand_decode(cpu).reg2);
+    struct vmx_operand operand = operand_decode_field(cpu);
+    u64 encoding = operand_register(cpu, &operand, operand.reg2);
 
     if (shadow12_exits_to_l1(cpu->nested.current->vmcs12, encoding, reason == EXIT_REASON_VMWRITE))
         l2_pass_on(cpu, reason);

@@ -12,15 +12,31 @@ bool l1_in_64bit_code(void) { return vmread(GUEST_CS_AR_BYTES) & AR_L_MASK; }
 
 struct vmx_operand operand_decode(struct cpu *cpu)
 {
+    struct vmx_operand operand;
+
     cpu->gpr[RSP] = vmread(GUEST_RSP);
-    return decode_operand(vmread32(VMX_INSTRUCTION_INFO), vmread(EXIT_QUALIFICATION), cpu->gpr);
+    operand = decode_operand(vmread32(VMX_INSTRUCTION_INFO), vmread(EXIT_QUALIFICATION), cpu->gpr);
+    operand.is_wide = l1_in_64bit_code();
+    return operand;
 }
 
-u64 operand_register(const struct cpu *cpu, u32 reg)
+struct vmx_operand operand_decode_field(struct cpu *cpu)
+{
+    u32 info = vmread32(VMX_INSTRUCTION_INFO);
+    struct vmx_operand operand;
+
+    if (!decode_is_register(info))
+        return operand_decode(cpu);
+    operand = decode_registers(info);
+    operand.is_wide = l1_in_64bit_code();
+    return operand;
+}
+
+u64 operand_register(const struct cpu *cpu, const struct vmx_operand *operand, u32 reg)
 {
     u64 value = reg == RSP ? vmread(GUEST_RSP) : cpu->gpr[reg];
 
-    return l1_in_64bit_code() ? value : (u32)value;
+    return operand->is_wide ? value : (u32)value;
 }
 
 /* The linear address of a memory operand; false: #GP or #SS is set up. */
@@ -34,7 +50,7 @@ static bool operand_linear(const struct walk_context *context, const struct vmx_
         .ar = vmread32(GUEST_ES_AR_BYTES + 2 * n),
     };
     const struct segment_access access = {
-        .mode = l1_in_64bit_code() ? MODE_64BIT : MODE_PROTECTED, /* others are #UD before */
+        .mode = operand->is_wide ? MODE_64BIT : MODE_PROTECTED, /* others are #UD before */
         .segment = (u8)n,
         .cr3 = context->cr3,
         .cr4 = context->cr4,

@@ -7,11 +7,13 @@
 #include "../hv/cpu.h"
 #include "../mm/walk.h"
 
-/* The operands of the instruction that exited. */
+/* The operands of the instruction that exited; the second of VMREAD and VMWRITE, which may have
+   registers alone. */
 struct vmx_operand operand_decode(struct cpu *cpu);
+struct vmx_operand operand_decode_field(struct cpu *cpu);
 
 /* A register's value, at the width that VMX instructions have in the guest's mode. */
-u64 operand_register(const struct cpu *cpu, u32 reg);
+u64 operand_register(const struct cpu *cpu, const struct vmx_operand *operand, u32 reg);
 
 /* Copies len bytes from or to the memory operand. False: the fault is set up for injection. */
 bool operand_read(const struct vmx_operand *operand, void *to, u32 len);

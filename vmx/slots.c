@@ -119,13 +119,14 @@ static void refresh_pdptes(struct cpu *cpu, struct vmcs02 *slot, u32 encoding)
     vmcs02_leave(cpu, slot);
 }
 
-u64 slots_read_field(struct cpu *cpu, struct vmcs02 *slot, u32 encoding)
+u64 slots_read_field(struct cpu *cpu, struct vmcs02 *slot, u32 encoding,
+                     const struct field_info *field)
 {
     u64 value;
 
     if (!direct_has(encoding)) {
         refresh_pdptes(cpu, slot, encoding);
-        return vmcs12_get(slot->vmcs12, field_lookup(encoding), VMCS_FIELD_HIGH(encoding));
+        return vmcs12_get(slot->vmcs12, field, VMCS_FIELD_HIGH(encoding));
     }
     vmcs_switch(slot->pa);
     value = vmread(encoding);
@@ -146,10 +147,11 @@ static void note_written(struct vmcs02 *slot, u32 encoding)
     slot->checked &= type == VMCS_TYPE_GUEST;
 }
 
-void slots_write_field(struct cpu *cpu, struct vmcs02 *slot, u32 encoding, u64 value)
+void slots_write_field(struct cpu *cpu, struct vmcs02 *slot, u32 encoding,
+                       const struct field_info *field, u64 value)
 {
     refresh_pdptes(cpu, slot, encoding);
-    vmcs12_set(slot->vmcs12, field_lookup(encoding), VMCS_FIELD_HIGH(encoding), value);
+    vmcs12_set(slot->vmcs12, field, VMCS_FIELD_HIGH(encoding), value);
     note_written(slot, encoding);
     if (!direct_has(encoding))
         return;

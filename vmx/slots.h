@@ -5,6 +5,7 @@
 #ifndef PLASTRON_VMX_SLOTS_H
 #define PLASTRON_VMX_SLOTS_H
 
+#include "capabilities.h"
 #include "../hv/cpu.h"
 
 /* VMPTRLD of a region with that valid revision, the shadow indicator included: takes a slot,
@@ -23,8 +24,10 @@ void slots_flush_all(struct cpu *cpu);
 /* Lets L1's VMREAD and VMWRITE reach the current vmcs12's vmcs02, or none. */
 void slots_show_current(struct cpu *cpu);
 
-/* VMREAD and VMWRITE of a field that L1 is offered. */
-u64 slots_read_field(struct cpu *cpu, struct vmcs02 *slot, u32 encoding);
-void slots_write_field(struct cpu *cpu, struct vmcs02 *slot, u32 encoding, u64 value);
+/* VMREAD and VMWRITE of a field that L1 is offered, which is known by field_lookup(). */
+u64 slots_read_field(struct cpu *cpu, struct vmcs02 *slot, u32 encoding,
+                     const struct field_info *field);
+void slots_write_field(struct cpu *cpu, struct vmcs02 *slot, u32 encoding,
+                       const struct field_info *field, u64 value);
 
 #endif

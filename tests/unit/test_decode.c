@@ -64,6 +64,10 @@ static void test_parts(void **state)
                 assert_int_equal(operand.is_register, segment & 1);
                 assert_int_equal(operand.reg, reg1);
                 assert_int_equal(operand.reg2, reg2);
+                assert_int_equal(decode_is_register(info), segment & 1);
+                assert_int_equal(decode_registers(info).reg, reg1);
+                assert_int_equal(decode_registers(info).reg2, reg2);
+                assert_true(decode_registers(info).is_register);
                 assert_int_equal(operand.segment, segment < 6 ? segment : SEGMENT_DS);
                 assert_int_equal(operand.offset, 0x1234);
             }

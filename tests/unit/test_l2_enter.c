@@ -263,15 +263,16 @@ bool init_was_kick(struct cpu *cpu)
     return false;
 }
 
-struct vmx_operand operand_decode(struct cpu *cpu)
+struct vmx_operand operand_decode_field(struct cpu *cpu)
 {
     (void)cpu;
     return (struct vmx_operand){.reg = 0};
 }
 
-u64 operand_register(const struct cpu *cpu, u32 reg)
+u64 operand_register(const struct cpu *cpu, const struct vmx_operand *operand, u32 reg)
 {
     (void)cpu;
+    (void)operand;
     return reg;
 }
 
@@ -487,7 +488,7 @@ static u64 vmread_by_L1(u32 field)
 {
     if (!exits(vmread_bitmap, field))
         return *shadowed(field);
-    return slots_read_field(cpu, cpu->nested.current, field);
+    return slots_read_field(cpu, cpu->nested.current, field, field_lookup(field));
 }
 
 static void vmwrite_by_L1(u32 field, u64 value)
@@ -496,7 +497,7 @@ static void vmwrite_by_L1(u32 field, u64 value)
     if (!exits(vmwrite_bitmap, field))
         *shadowed(field) = get(&truth[current[cpu->index]], field); /* of its width */
     else
-        slots_write_field(cpu, cpu->nested.current, field, value);
+        slots_write_field(cpu, cpu->nested.current, field, field_lookup(field), value);
 }
 
 static u32 random_field(void)

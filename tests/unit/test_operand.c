@@ -121,7 +121,7 @@ static bool has_fault(u32 vector, u32 error_code)
 
 static struct vmx_operand at(u8 segment, u64 offset)
 {
-    return (struct vmx_operand){.segment = segment, .offset = offset};
+    return (struct vmx_operand){.segment = segment, .is_wide = is_long(), .offset = offset};
 }
 
 static bool reads(u8 segment, u64 offset)
@@ -330,8 +330,10 @@ static void registers_are_L1s(void **state)
         operand = operand_decode(&cpu);
         assert_int_equal(operand.offset, is_long() ? 0xffff800000001010 : 0x1010);
         assert_int_equal(operand.reg2, RSP);
-        assert_int_equal(operand_register(&cpu, RSP), is_long() ? 0xffff800000001000 : 0x1000);
-        assert_int_equal(operand_register(&cpu, RBX), is_long() ? 0x123456789a : 0x3456789a);
+        assert_int_equal(operand_register(&cpu, &operand, RSP),
+                         is_long() ? 0xffff800000001000 : 0x1000);
+        assert_int_equal(operand_register(&cpu, &operand, RBX),
+                         is_long() ? 0x123456789a : 0x3456789a);
     }
 }
 
