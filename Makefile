@@ -13,15 +13,19 @@ say = $(if $(V),,@printf '  %-8s %s\n' $(1) $@)
 
 WARNINGS := -Wall -Wextra -Wvla -Werror
 INCLUDES := -Iinclude -I.
-CFLAGS_L0 := -std=gnu11 -O2 -g $(WARNINGS) -Wconversion -ffreestanding -I$(B) -fno-stack-protector \
+CFLAGS_L0 := -std=gnu11 -g $(WARNINGS) -Wconversion -ffreestanding -I$(B) -fno-stack-protector \
 	-mcmodel=kernel -mgeneral-regs-only -mno-red-zone -fno-pic -fno-pie \
 	-fno-omit-frame-pointer -fno-asynchronous-unwind-tables $(INCLUDES)
-CFLAGS_EFI := -std=gnu11 -O2 $(WARNINGS) -ffreestanding -fpic -fshort-wchar \
+CFLAGS_EFI := -std=gnu11 -Os $(WARNINGS) -ffreestanding -fpic -fshort-wchar \
 	-fno-stack-protector -mno-red-zone -fno-strict-aliasing -DGNU_EFI_USE_MS_ABI \
 	$(INCLUDES) -isystem /usr/include/efi -isystem /usr/include/efi/x86_64
 CFLAGS_UNIT := -std=gnu11 -O1 -g $(WARNINGS) -Wconversion -fsanitize=address,undefined \
 	-fno-sanitize-recover=all $(INCLUDES) -Itests/unit
 
+# What an exit of L2 runs through is made to be fast, all else to be small.
+FAST := hv/exit.c hv/inject.c vmx/instructions.c vmx/l2_enter.c vmx/l2_exit.c vmx/l1_host.c \
+	vmx/vmcs02.c vmx/slots.c vmx/operand.c vmx/decode.c vmx/ept_violation.c vmx/capabilities.c \
+	vmx/check_controls.c mm/ept02.c mm/ept12.c mm/shadow.c mm/watch.c mm/exposure.c mm/walk.c mm/phys.c
 L0_C := $(wildcard hv/*.c vmx/*.c mm/*.c drivers/*.c)
 L0_ASM := $(wildcard hv/*.asm)
 L0_OBJ = $(L0_C:%.c=$(B)/l0/%.o) $(L0_ASM:%.asm=$(B)/l0/%.asm.o)
@@ -44,7 +48,7 @@ all: $(B)/plastron.efi $(B)/probe.efi
 $(B)/l0/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(CFLAGS_L0) $(LTO) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CFLAGS_L0) $(if $(filter $<,$(FAST)),-O2,-Os) $(LTO) -MMD -MP -c $< -o $@
 
 $(B)/l0/%.asm.o: %.asm hv/offsets.inc
 	@mkdir -p $(@D)
@@ -53,7 +57,7 @@ $(B)/l0/%.asm.o: %.asm hv/offsets.inc
 
 $(B)/l0/hv/start.o: $(B)/vmcs12_abi.h
 
-LINK_L0 = $(CC) $(CFLAGS_L0) $(LTO:-flto=-flto=auto) $(WRAP) -nostdlib -static \
+LINK_L0 = $(CC) $(CFLAGS_L0) -O2 $(LTO:-flto=-flto=auto) $(WRAP) -nostdlib -static \
 	-Wl,-z,max-page-size=4096,-z,noexecstack,--build-id=none -T linker.ld
 
 $(B)/symbols1.c: tools/mksymbols
@@ -81,11 +85,14 @@ $(B)/vmcs12_abi.h: include/vmcs12.tsv tools/vmcs12_abi.awk
 	@mkdir -p $(@D)
 	$(Q)awk -f tools/vmcs12_abi.awk $< > $@
 
-# The loader carries L0's image with it.
+# The loader carries L0's image with it, compressed: one block of LZ4.
 $(B)/plastron-l0.elf: $(B)/plastron.elf
 	$(Q)objcopy --strip-all $< $@
 
-$(B)/efi/%.o: %.c
+$(B)/plastron-l0.lz4: $(B)/plastron-l0.elf
+	$(Q)lz4 -l -12 -q -f $< $@
+
+$(B)/efi/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(CFLAGS_EFI) -MMD -MP -c $< -o $@
@@ -93,9 +100,10 @@ $(B)/efi/%.o: %.c
 $(B)/efi/%.asm.o: %.asm
 	@mkdir -p $(@D)
 	$(call say,NASM)
-	$(Q)$(NASM) -f elf64 -w+all -Werror -i $(B)/ $< -o $@
+	$(Q)$(NASM) -f elf64 -w+all -Werror -i $(B)/ $(NASM_FLAGS) $< -o $@
 
-$(B)/efi/boot/l0_image.asm.o: $(B)/plastron-l0.elf
+$(B)/efi/boot/l0_image.asm.o: $(B)/plastron-l0.lz4
+$(B)/efi/boot/l0_image.asm.o: NASM_FLAGS = -DL0_SIZE=$(shell stat -c %s $(B)/plastron-l0.elf)
 
 LINK_EFI = ld -nostdlib -znocombreloc -shared -Bsymbolic --no-undefined -z noexecstack \
 	-T /usr/lib/elf_x86_64_efi.lds /usr/lib/crt0-efi-x86_64.o
@@ -150,6 +158,7 @@ UNIT_format := hv/format.c hv/log_ring.c
 UNIT_l2_enter := vmx/l2_enter.c vmx/l2_exit.c vmx/ept_violation.c vmx/slots.c vmx/direct.c \
 	vmx/vmcs02.c vmx/bitmaps.c hv/inject.c $(CHECKS)
 UNIT_FLAGS_l2_enter := -include tests/unit/fake_vmcs.h
+UNIT_lz4 := boot/lz4.c
 UNIT_memtype := mm/memtype.c $(FAKE)
 UNIT_msr_list := vmx/msr_list.c $(FAKE)
 UNIT_FLAGS_msr_list := -include tests/unit/fake_vmcs.h
@@ -192,6 +201,7 @@ FUZZ_config := boot/config.c hv/format.c
 FUZZ_decode := vmx/decode.c
 FUZZ_elf := boot/elf.c
 FUZZ_ept12 := mm/ept12.c $(MEMORY)
+FUZZ_lz4 := boot/lz4.c
 FUZZ_memtype := mm/memtype.c $(MEMORY)
 FUZZ_task_switch := hv/task_switch.c vmx/decode.c mm/walk.c vmx/check_guest.c $(MEMORY)
 FUZZ_walk := mm/walk.c $(MEMORY)

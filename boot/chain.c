@@ -52,13 +52,18 @@ static bool is_same_program(const EFI_LOADED_IMAGE *self, const EFI_LOADED_IMAGE
 /* Compares what the two images read as their configuration. */
 static bool is_same_config(const EFI_LOADED_IMAGE *one, const EFI_LOADED_IMAGE *other)
 {
-    static char one_text[CONFIG_FILE_MAX + 1], other_text[CONFIG_FILE_MAX + 1];
+    char *one_text, *other_text;
     UINTN one_size, other_size;
-    EFI_STATUS one_status = config_file_read(one, one_text, &one_size);
-    EFI_STATUS other_status = config_file_read(other, other_text, &other_size);
+    EFI_STATUS one_status = config_file_read(one, &one_text, &one_size);
+    EFI_STATUS other_status = config_file_read(other, &other_text, &other_size);
+    bool same = one_status == other_status && one_size == other_size &&
+                (!one_text || CompareMem(one_text, other_text, one_size) == 0);
 
-    return one_status == other_status && one_size == other_size &&
-           CompareMem(one_text, other_text, one_size) == 0;
+    if (one_text)
+        BS->FreePool(one_text);
+    if (other_text)
+        BS->FreePool(other_text);
+    return same;
 }
 
 /*

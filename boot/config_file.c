@@ -92,18 +92,32 @@ static EFI_FILE *open_config(const EFI_LOADED_IMAGE *image)
     return status == EFI_SUCCESS ? file : NULL;
 }
 
-EFI_STATUS config_file_read(const EFI_LOADED_IMAGE *image, char text[CONFIG_FILE_MAX + 1],
-                            UINTN *size)
+static EFI_STATUS read_text(EFI_FILE *file, char *text, UINTN *size)
+{
+    EFI_STATUS status;
+
+    *size = CONFIG_FILE_MAX + 1;
+    status = file->Read(file, size, text);
+    return status == EFI_SUCCESS && *size > CONFIG_FILE_MAX ? EFI_BAD_BUFFER_SIZE : status;
+}
+
+EFI_STATUS config_file_read(const EFI_LOADED_IMAGE *image, char **text, UINTN *size)
 {
     EFI_FILE *file = open_config(image);
+    void *buffer = NULL;
+    EFI_STATUS status;
 
     *size = 0;
+    *text = NULL;
     if (!file)
         return EFI_NOT_FOUND;
-    *size = CONFIG_FILE_MAX + 1;
-
-    EFI_STATUS status = file->Read(file, size, text);
-
+    status = BS->AllocatePool(EfiLoaderData, CONFIG_FILE_MAX + 1, &buffer);
+    if (status == EFI_SUCCESS)
+        status = read_text(file, buffer, size);
     file->Close(file);
-    return status == EFI_SUCCESS && *size > CONFIG_FILE_MAX ? EFI_BAD_BUFFER_SIZE : status;
+    if (status == EFI_SUCCESS)
+        *text = buffer;
+    else if (buffer)
+        BS->FreePool(buffer);
+    return status;
 }

@@ -9,10 +9,10 @@
 
 /*
  * Reads the configuration of image, a loaded one: plastron.conf in the directory that the image
- * came from, or else \EFI\plastron\plastron.conf on the same volume. *size gets its length;
- * EFI_NOT_FOUND if there is neither, EFI_BAD_BUFFER_SIZE if it is longer than CONFIG_FILE_MAX.
+ * came from, or else \EFI\plastron\plastron.conf on the same volume. *text gets what the caller is
+ * to give to BS->FreePool(), *size its length; EFI_NOT_FOUND if there is neither,
+ * EFI_BAD_BUFFER_SIZE if it is longer than CONFIG_FILE_MAX: then *text is NULL.
  */
-EFI_STATUS config_file_read(const EFI_LOADED_IMAGE *image, char text[CONFIG_FILE_MAX + 1],
-                            UINTN *size);
+EFI_STATUS config_file_read(const EFI_LOADED_IMAGE *image, char **text, UINTN *size);
 
 #endif

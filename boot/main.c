@@ -24,12 +24,13 @@ static void parse_config(struct config *config, const char *text, size_t size)
 
 static void read_config(EFI_HANDLE self, struct config *config)
 {
-    static char text[CONFIG_FILE_MAX + 1];
+    char *text;
     UINTN size;
-    EFI_STATUS status = config_file_read(chain_image(self), text, &size);
+    EFI_STATUS status = config_file_read(chain_image(self), &text, &size);
 
     if (status == EFI_SUCCESS) {
         parse_config(config, text, size);
+        BS->FreePool(text);
         return;
     }
     console_configure(config);

@@ -3,8 +3,10 @@
 #include "cpu.h"
 #include "elf.h"
 #include "hv/format.h"
+#include "lz4.h"
 #include "memory.h"
 #include "paging.h"
+#include "vmx.h"
 
 #define CR3_ADDRESS 0x000ffffffffff000ull
 #define MIB(bytes)  ((unsigned long long)((bytes) >> 20))
@@ -24,9 +26,9 @@ _Static_assert(offsetof(struct l0_call, resume_cr3) == 40, "boot/enter.asm");
 /* Written by the boot processor, read by all cores, which each write their own slots. */
 static struct boot_info info;
 static u64 entry_point;
-static u64 *pml4_tables; /* one page per core */
-static struct cpu_facts facts[MAX_CPUS];
-static u64 results[MAX_CPUS]; /* enum l0_error, or NOT_CALLED */
+static u64 *pml4_tables;        /* one page per core */
+static struct cpu_facts *facts; /* of each core */
+static u64 results[MAX_CPUS];   /* enum l0_error, or NOT_CALLED */
 
 static void read_facts_on_core(u32 cpu) { cpu_read_facts(&facts[cpu]); }
 
@@ -44,8 +46,22 @@ static bool check_core(const struct smp *smp, u32 cpu, char reason[REASON_MAX])
     return false;
 }
 
+#define PAGES(bytes) (align_up(bytes, PAGE_SIZE) / PAGE_SIZE)
+
+static bool allocate_facts(u32 cpu_count)
+{
+    facts = (struct cpu_facts *)memory_allocate(PAGES(cpu_count * sizeof(*facts)));
+    for (u32 cpu = 0; facts && cpu < cpu_count; cpu++)
+        facts[cpu].read = false;
+    return facts;
+}
+
 bool start_check(const struct smp *smp, char reason[REASON_MAX])
 {
+    if (!allocate_facts(smp->cpu_count)) {
+        format_string(reason, REASON_MAX, "there is no memory to look at the cores in");
+        return false;
+    }
     read_facts_on_core(0);
     if (!check_core(smp, 0, reason))
         return false;
@@ -137,15 +153,50 @@ static void fill_boot_info(const struct smp *smp, const struct config *config, u
     info.config = *config;
 }
 
+/* L0's image as it was before it was compressed; NULL if it is damaged, or memory is lacking. */
+static const void *unpack_image(void)
+{
+    size_t packed = (size_t)(l0_image_end - l0_image);
+    u8 *image = (u8 *)memory_allocate(PAGES(l0_image_size));
+
+    if (image &&
+        lz4_decompress((const u8 *)l0_image, packed, image, l0_image_size) != l0_image_size)
+        return NULL;
+    return image;
+}
+
+/* L0's page tables and EPT01 have a table for each GiB that they have no 1-GiB page for. */
+static u32 table_pages_per_gib(void)
+{
+    return !cpu_has_1g_pages() + !(facts[0].ept_vpid_cap & EPT_CAP_1G);
+}
+
+/* How much memory L0 takes, in info. */
+static void plan_region(const struct smp *smp, const struct config *config,
+                        const struct memory_summary *memory)
+{
+    u64 own = l0_own_bytes(info.image_size, memory->ram_top, table_pages_per_gib(), smp->cpu_count);
+    u64 shadow =
+        l0_shadow_bytes(config->shadow, memory->ram_bytes, memory->ram_top, smp->cpu_count);
+
+    info.ram_top = memory->ram_top;
+    info.low_ram_top = memory->low_ram_top;
+    info.region_size = align_up(own + shadow, SIZE_2M);
+    info.shadow_bytes = info.region_size - own;
+}
+
 bool start_l0(const struct smp *smp, const struct config *config, u64 acpi_rsdp,
               char reason[REASON_MAX])
 {
+    const void *image = unpack_image();
     struct elf_layout layout;
     struct memory_summary memory;
     u64 largest;
 
-    if (!elf_read(l0_image, (size_t)(l0_image_end - l0_image), &layout)) {
-        format_string(reason, REASON_MAX, "the L0 image inside plastron.efi is damaged");
+    if (!image || !elf_read(image, l0_image_size, &layout)) {
+        format_string(reason, REASON_MAX,
+                      image ? "the L0 image inside plastron.efi is damaged"
+                            : "the L0 image inside plastron.efi is damaged, or memory is lacking");
         return false;
     }
     if (!memory_summarize(&memory)) {
@@ -154,12 +205,7 @@ bool start_l0(const struct smp *smp, const struct config *config, u64 acpi_rsdp,
     }
     entry_point = layout.entry;
     info.image_size = layout.image_size;
-    info.ram_top = memory.ram_top;
-    info.low_ram_top = memory.low_ram_top;
-    info.shadow_bytes =
-        l0_shadow_bytes(config->shadow, memory.ram_bytes, memory.ram_top, smp->cpu_count);
-    info.region_size =
-        l0_region_size(layout.image_size, memory.ram_bytes, smp->cpu_count, info.shadow_bytes);
+    plan_region(smp, config, &memory);
     info.region_base = memory_reserve(info.region_size, &largest);
     if (!info.region_base) {
         format_string(
@@ -170,7 +216,8 @@ bool start_l0(const struct smp *smp, const struct config *config, u64 acpi_rsdp,
         return false;
     }
     fill_boot_info(smp, config, acpi_rsdp);
-    elf_load(l0_image, (void *)info.region_base, info.image_size);
+    elf_load(image, (void *)info.region_base, info.image_size);
+    memory_free((uintptr_t)image, align_up(l0_image_size, PAGE_SIZE));
     say(LOG_DEBUG, "L0 at 0x%llx, %llu MiB, %u core(s)", (unsigned long long)info.region_base,
         MIB(info.region_size), smp->cpu_count);
 

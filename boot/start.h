@@ -5,9 +5,11 @@
 #include "checks.h"
 #include "smp.h"
 
-/* L0's ELF image, inside plastron.efi (boot/l0_image.asm). */
+/* L0's ELF image, compressed (boot/lz4.h), inside plastron.efi (boot/l0_image.asm); and its size in
+   bytes without that. */
 extern const char l0_image[];
 extern const char l0_image_end[];
+extern const u64 l0_image_size;
 
 /*
  * Checks every core. False if one cannot run L0, with a clause in reason that names what it

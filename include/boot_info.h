@@ -26,7 +26,7 @@
 struct boot_info {
     u64 magic;
     u64 region_base; /* physical address of the memory that is L0's alone, 2-MiB-aligned */
-    u64 region_size; /* bytes, a multiple of PAGE_SIZE; see l0_region_size() */
+    u64 region_size; /* bytes, a multiple of PAGE_SIZE; see l0_own_bytes() */
     u64 image_size;  /* bytes at region_base taken by L0's segments, page-aligned; rest is free */
     u64 ram_top;     /* first physical address above all RAM, at least 4 GiB, 1-GiB-aligned */
     u64 low_ram_top; /* the end of the RAM below 4 GiB: what lies from there to 4 GiB is devices */
@@ -61,9 +61,12 @@ enum l0_error {
     L0_BAD_BOOT_INFO, /* 3: hv/entry.asm */
 };
 
-/* Memory that L0 needs besides its image, in bytes. */
+/* Memory of L0's own, in bytes: its image and what all cores share, and for each core. */
+#define L0_BYTES_SHARED  (2 * 1024 * 1024ull)
 #define L0_BYTES_PER_CPU (96 * 1024ull)
-#define L0_BYTES_FIXED   (2 * 1024 * 1024ull)
+
+/* Of L0_BYTES_SHARED, what is neither image nor page tables for a GiB each. */
+#define L0_BYTES_OTHER (1024 * 1024ull)
 
 /* What a core needs at least of the shadow page tables, for one instruction of L2. */
 #define L0_SHADOW_PER_CPU_MIN (512 * 1024ull)
@@ -83,13 +86,15 @@ static inline u64 l0_shadow_bytes(u32 mib, u64 ram_bytes, u64 ram_top, u32 cpus)
     return align_up(bytes + ram_top / PAGE_SIZE + ram_top / SIZE_2M + ram_top / SIZE_1G, PAGE_SIZE);
 }
 
-static inline u64 l0_region_size(u64 image_size, u64 ram_bytes, u32 cpus, u64 shadow_bytes)
+/* All but the shadow page tables. */
+static inline u64 l0_own_bytes(u64 image_size, u64 ram_top, u32 table_pages_per_gib, u32 cpus)
 {
-    u64 size = image_size + L0_BYTES_FIXED + shadow_bytes;
+    u64 tables = ram_top / SIZE_1G * table_pages_per_gib * PAGE_SIZE;
+    u64 shared = image_size + tables + L0_BYTES_OTHER;
 
-    size += ram_bytes / SIZE_1G * 2 * PAGE_SIZE; /* page tables and EPT01 without 1-GiB pages */
-    size += cpus * L0_BYTES_PER_CPU;
-    return align_up(size, SIZE_2M);
+    if (shared < L0_BYTES_SHARED)
+        shared = L0_BYTES_SHARED;
+    return shared + cpus * L0_BYTES_PER_CPU;
 }
 
 #endif

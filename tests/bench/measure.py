@@ -1,7 +1,7 @@
 """Runs the benchmark's L1 on one machine, and gathers what it says and what the emulator counted."""
 import json
 import re
-import statistics
+import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
@@ -12,10 +12,12 @@ TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tools"))
 
 import mkboot  # noqa: E402
-from emu import Machine, choose_emulator  # noqa: E402
+import mkimage  # noqa: E402
+from emu import CACHE, Machine, choose_emulator  # noqa: E402
 
 RESULTS = TOP / "build" / "results"
 PLASTRON = TOP / "build" / "plastron.efi"
+PROBE = TOP / "build" / "probe.efi"
 MODEL = "corei7_skylake_x"
 WAYS = ("bare", "plastron", "kvm")
 # What Linux does against the faults of processors differs with the model, and is not what is measured.
@@ -59,7 +61,7 @@ def _difference(before: list[Counts], after: list[Counts]) -> Counts:
 
 def read_marks(path: Path, cores_apart: bool = False) -> dict[int, list[Counts]]:
     """For each row what was counted between its begin and its end, batch by batch: of all CPUs, or of
-    the one that it ran on."""
+    the one that it ran on. Row 39 is what was before the boot loader, row 40 from there to user space."""
     begun: dict[tuple[int, int], list[Counts]] = {}
     rows: dict[int, list[Counts]] = {}
     for line in path.read_text().splitlines():
@@ -67,7 +69,10 @@ def read_marks(path: Path, cores_apart: bool = False) -> dict[int, list[Counts]]
         cpus = [_flat(cpu) for cpu in mark["cpus"]]
         if mark["mark"] == "end":
             continue
-        number = 80 if mark["mark"] == "console" else mark["mark"]  # row 40: the boot
+        if mark["mark"] == "console":
+            rows[39] = [_difference([{}] * len(cpus), cpus)]
+            mark["mark"] = 80
+        number = mark["mark"]
         cpu = mark["cpu"] if cores_apart else 0
         if cores_apart:
             cpus = [cpus[cpu]]
@@ -95,7 +100,41 @@ def _gather(text: str, marks: dict[int, list[Counts]]) -> dict[int, Row]:
     return rows
 
 
+def _initramfs_of(files: dict[str, Path]) -> bytes:
+    """An initramfs that brings these files."""
+    with tempfile.TemporaryDirectory() as directory:
+        for name, source in files.items():
+            target = Path(directory) / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(source.read_bytes())
+        names = "\n".join(str(path.relative_to(directory)) for path in Path(directory).rglob("*"))
+        return subprocess.run(["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"], cwd=directory,
+                              input=names.encode(), capture_output=True, check=True).stdout
+
+
+def probe_image(way: str, path: Path, plastron: Path) -> None:
+    """The probe, that measures each VMX instruction, as L1."""
+    files: mkboot.Files = {"probe.cfg": b"cpus=1 bench"}
+    if way == "plastron":
+        files |= {"EFI/BOOT/BOOTX64.EFI": plastron, "EFI/plastron/next.efi": PROBE}
+    else:
+        files["EFI/BOOT/BOOTX64.EFI"] = PROBE
+    mkimage.make_image(path, files)
+    if way != "kvm":
+        return
+    l0 = mkboot.linux("12", f"{CMDLINE} plastron.test=l2,probe", True, "bench")
+    firmware = CACHE / "ovmf" / "usr" / "share" / "ovmf" / "OVMF.fd"
+    extra = _initramfs_of({"boot/probe.img": path, "boot/OVMF.fd": firmware})
+    initramfs = l0.files["EFI/plastron/initramfs"]
+    assert isinstance(initramfs, bytes)
+    l0.files["EFI/plastron/initramfs"] = initramfs + extra
+    mkboot.make_boot(path, l0)
+
+
 def image_of(way: str, parts: list[str], path: Path, plastron: Path, cpus: int) -> None:
+    if parts == ["probe"]:
+        probe_image(way, path, plastron)
+        return
     words = ",".join(parts)
     idle = " idle=halt" if cpus > 2 else ""
     if way == "kvm":
@@ -119,7 +158,10 @@ def measure(way: str, parts: list[str], cpus: int = 1, model: str = MODEL, plast
                           2560 if way == "kvm" else 1024, log_path=RESULTS / f"{name}.log",
                           counts=counts, counts_text=LOADER_SAYS)
         with machine:
-            machine.wait_end(timeout)
+            if parts == ["probe"]:
+                machine.expect("probe: end", timeout)
+            else:
+                machine.wait_end(timeout)
     text = (RESULTS / f"{name}.log").read_text(errors="replace")
     marks = read_marks(counts, cpus > 1) if counts else {}
     rows = _gather(text, marks)
