@@ -12,6 +12,8 @@
 #include "vmcs01.h"
 #include "x86.h"
 #include "../mm/paging.h"
+#include "../vmx/slots.h"
+#include "../vmx/vmcs02.h"
 
 struct l0 l0;
 struct cpu *cpus[MAX_CPUS];
@@ -35,17 +37,12 @@ _Static_assert(offsetof(struct l0_call, cpu) == 8 && offsetof(struct l0_call, re
                    offsetof(struct l0_call, resume_rflags) == 32,
                "hv/entry.asm");
 
-#define VMCS12_COPY_SIZE (PAGE_SIZE / 2)
-
 /* Pages of a core: its structure, stack, IST stacks, VMXON region, vmcs01, bitmaps for VMREAD and
-   VMWRITE, and for each vmcs02 slot the VMCS, its shadow, its MSR bitmap, and the copy of vmcs12
-   with what is made of its host state. */
+   VMWRITE, a shadow VMCS, and for each vmcs02 slot the VMCS, its MSR bitmap, and its area. */
 enum {
-    CPU_PAGES = 1 + CPU_STACK_SIZE / PAGE_SIZE + IST_COUNT + 2 + 2 + 3 * VMCS02_SLOTS +
-                VMCS02_SLOTS * VMCS12_COPY_SIZE / PAGE_SIZE,
+    CPU_PAGES = 1 + CPU_STACK_SIZE / PAGE_SIZE + IST_COUNT + 2 + 2 + 1 + 2 * VMCS02_SLOTS_OWN +
+                VMCS02_SLOTS_OWN * VMCS02_AREA_SIZE / PAGE_SIZE,
 };
-_Static_assert(sizeof(struct vmcs12) + sizeof(struct l1_host) <= VMCS12_COPY_SIZE,
-               "a copy of a vmcs12 fits");
 _Static_assert(L0_BYTES_PER_CPU >= CPU_PAGES * PAGE_SIZE, "what the loader reserves is enough");
 
 /* IA32_PERF_GLOBAL_CTRL has a bit for each counter. SDM vol. 2, "CPUID", leaf 0AH. */
@@ -149,19 +146,12 @@ static bool build_page_tables(void)
     return true;
 }
 
-/* A region for VMXON or a VMCS: the revision id first. SDM vol. 3, "Format of the VMCS Region". */
-static u64 vmcs_region(u64 pa, bool shadow)
-{
-    *(u32 *)pool_va(pa) = (u32)(l0.hw.basic & VMX_BASIC_REVISION) | (shadow ? VMCS_SHADOW : 0);
-    return pa;
-}
-
 static bool prepare_cpu(u32 index)
 {
     const struct boot_info *boot = &l0.boot;
     u64 pa = pool_alloc_contiguous(&l0.pool, CPU_PAGES);
     struct cpu *cpu;
-    u8 *vmcs12;
+    u8 *areas;
     u64 guard;
 
     if (!pa)
@@ -172,7 +162,8 @@ static bool prepare_cpu(u32 index)
     cpu->apic_id = boot->apic_id[index];
     pa += PAGE_SIZE;
     /* L0 never touches a VMXON region again, so it is the stack's guard page. */
-    cpu->vmxon_pa = guard = vmcs_region(pa, false);
+    cpu->vmxon_pa = guard = pa;
+    vmcs_init_region(pa, false);
     pa += PAGE_SIZE;
     pa += CPU_STACK_SIZE;
     cpu->stack_top = (u64)pool_va(pa);
@@ -181,22 +172,19 @@ static bool prepare_cpu(u32 index)
         segments_set_ist(&cpu->descriptors, IST_NMI + i, (u64)pool_va(pa));
     }
     segments_init(&cpu->descriptors);
-    cpu->vmcs01_pa = vmcs_region(pa, false);
+    cpu->vmcs01_pa = pa;
     cpu->nested.vmread_bitmap_pa = pa + PAGE_SIZE;
     cpu->nested.vmwrite_bitmap_pa = pa + 2 * PAGE_SIZE;
-    pa += 3 * PAGE_SIZE;
-    vmcs12 = pool_va(pa);
-    pa += VMCS02_SLOTS * VMCS12_COPY_SIZE;
-    for (u32 i = 0; i < VMCS02_SLOTS; i++) {
-        struct vmcs02 *slot = &cpu->nested.slots[i];
-
-        slot->vmcs12_pa = NO_ADDRESS;
-        slot->pa = vmcs_region(pa, l0.has_shadowing);
-        slot->shadow_pa = vmcs_region(pa + PAGE_SIZE, true);
-        slot->msr_bitmap_pa = pa + 2 * PAGE_SIZE;
-        slot->vmcs12 = (struct vmcs12 *)(vmcs12 + i * VMCS12_COPY_SIZE);
-        slot->host = (struct l1_host *)(slot->vmcs12 + 1);
-        pa += 3 * PAGE_SIZE;
+    cpu->nested.shadow_pa = pa + 3 * PAGE_SIZE;
+    vmcs_init_region(cpu->vmcs01_pa, false);
+    vmcs_init_region(cpu->nested.shadow_pa, true);
+    pa += 4 * PAGE_SIZE;
+    areas = pool_va(pa);
+    pa += VMCS02_SLOTS_OWN * VMCS02_AREA_SIZE;
+    for (u32 i = 0; i < VMCS02_SLOTS_OWN; i++) {
+        vmcs_init_region(pa, l0.has_shadowing);
+        slots_add(cpu, (struct vmcs02_area *)(areas + i * VMCS02_AREA_SIZE), pa, pa + PAGE_SIZE);
+        pa += 2 * PAGE_SIZE;
     }
     cpus[index] = cpu;
     return paging_unmap_page(&page_tables, (u64)pool_va(guard));
@@ -277,15 +265,11 @@ static void print_banner(void)
 /* A region must be cleared before it is first used. SDM vol. 3, "Initializing VMCS Data". */
 static void clear_vmcs_regions(const struct cpu *cpu)
 {
-    bool cleared = vmclear(cpu->vmcs01_pa);
-
-    for (u32 i = 0; i < VMCS02_SLOTS; i++) {
-        cleared &= vmclear(cpu->nested.slots[i].pa);
-        if (l0.has_shadowing)
-            cleared &= vmclear(cpu->nested.slots[i].shadow_pa);
-    }
-    if (!cleared)
-        panic("VMCLEAR of L0's own regions failed");
+    vmcs_clear(cpu->vmcs01_pa);
+    if (l0.has_shadowing)
+        vmcs_clear(cpu->nested.shadow_pa);
+    for (u32 i = 0; i < cpu->nested.slot_count; i++)
+        vmcs_clear(cpu->nested.slots[i]->pa);
 }
 
 static u32 cores_started;

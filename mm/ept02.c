@@ -9,7 +9,7 @@
 #define NEIGHBOURS   8u /* entries that are filled at once, aligned */
 #define RECLAIM      32 /* pages at a time */
 #define PATIENCE_MAX 4
-#define GIVEN_PART   4 /* of all pages EPT01 gets one in so many at most */
+#define GIVEN_PART   4 /* of all pages EPT01 gets one in so many at most, and cores do */
 
 /* One of these: an entry is present. Bit 10 is ignored without mode-based execute control. */
 #define ALL_RIGHTS (EPT_RWX | EPT_EXEC_USER)
@@ -711,6 +711,19 @@ u64 ept02_take_table(struct ept02 *ept)
     index = shadow_take(&ept->shadow);
     if (!index)
         reclaim(ept);
+    spin_unlock(&ept->lock);
+    return index ? shadow_address(&ept->shadow, index) : 0;
+}
+
+u64 ept02_give_page(struct ept02 *ept)
+{
+    u32 index = 0;
+
+    spin_lock(&ept->lock);
+    if (ept->lent < ept->shadow.count / GIVEN_PART)
+        index = shadow_take(&ept->shadow);
+    if (index)
+        ept->lent++;
     spin_unlock(&ept->lock);
     return index ? shadow_address(&ept->shadow, index) : 0;
 }

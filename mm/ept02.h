@@ -30,6 +30,7 @@ struct ept02 {
     u32 empty; /* a table without entries, a root for want of a better one */
     u32 hand;  /* of the clock that looks for pages to reuse */
     u32 given; /* pages that are EPT01's tables now */
+    u32 lent;  /* and those that cores keep for their vmcs02s */
     u64 syncs_asked, syncs_done;
     u64 unlinked;          /* counts links that were taken away */
     struct watch *watches; /* list */
@@ -102,6 +103,10 @@ void ept02_prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access
 
 /* A zeroed page's physical address, for an overlay; 0: not now, try again later. */
 u64 ept02_take_table(struct ept02 *ept);
+
+/* A zeroed page's physical address, for a core to keep. 0: none is free, or a quarter of all pages is
+   kept so. */
+u64 ept02_give_page(struct ept02 *ept);
 
 /* A VM entry with nothing cached, as after INVEPT: what L1 has changed before is seen. */
 void ept02_sync(struct ept02 *ept);

@@ -10,9 +10,11 @@
 #include "../mm/overlay.h"
 #include "../mm/watch.h"
 
-#define VMCS02_SLOTS 4
-#define NO_ADDRESS   (~0ull)
-#define STEP_PAGES   (OVERLAY_PAGES - 1) /* hidden ones that one instruction of L2 reaches */
+#define VMCS02_SLOTS_OWN 4u  /* that a core has from the start */
+#define VMCS02_SLOTS_MAX 64u /* and with pages that it was given since */
+#define VMCS02_HINTS     256u
+#define NO_ADDRESS       (~0ull)
+#define STEP_PAGES       (OVERLAY_PAGES - 1) /* hidden ones that one instruction of L2 reaches */
 
 /* A field of vmcs02 that L1 reads and writes there, and what L1 has in it. */
 struct borrowed_field {
@@ -72,7 +74,6 @@ struct vmcs02 {
     u64 vmcs12_pa; /* where L1 has it; NO_ADDRESS: the slot is free */
     struct vmcs12 *vmcs12;
     u64 pa;            /* of the hardware vmcs02 */
-    u64 shadow_pa;     /* of the hardware shadow VMCS that L2 reads without exits */
     u64 msr_bitmap_pa; /* merged from L0's and L1's, or full of ones */
     struct watch msr_bitmap_watch;
     bool msr_bitmap_full;
@@ -100,11 +101,25 @@ struct vmcs02 {
     u64 written[2]; /* pages of L1's that the hardware writes to for vmcs02; 0: none */
 };
 
+/* Where a slot and its parts lie, but for the pages that the hardware uses. */
+struct vmcs02_area {
+    struct vmcs02 slot;
+    struct vmcs12 vmcs12;
+    struct l1_host host;
+};
+
+#define VMCS02_AREA_SIZE (PAGE_SIZE / 2)
+_Static_assert(sizeof(struct vmcs02_area) <= VMCS02_AREA_SIZE, "a slot's area is half a page");
+
 struct nested {
     bool vmxon;             /* L1 is in VMX operation */
     u64 vmxon_ptr;          /* physical address of its VMXON region */
     struct vmcs02 *current; /* NULL: no current VMCS */
-    struct vmcs02 slots[VMCS02_SLOTS];
+    struct vmcs02 *slots[VMCS02_SLOTS_MAX];
+    u32 slot_count;
+    u8 slot_hints[VMCS02_HINTS]; /* by the address of a vmcs12: which slot may have it */
+    u64 spare_pages[3];          /* given for another slot: for vmcs02, its area, its MSR bitmap */
+    u32 spare_count;
     u64 use_count;
     u64 missing_key, missing, missing_access; /* what L1 was told by an EPT violation; 0: none */
     struct ept02_gap gap;                     /* where it is missing, if that is known */
@@ -115,7 +130,8 @@ struct nested {
     u64 overlay_pointer;
     struct overlay overlay;
     u64 vmread_bitmap_pa, vmwrite_bitmap_pa; /* merged from L0's and L1's, for L2 */
-    u32 step_count;                          /* pages of hidden memory that L2 is stepping over: */
+    u64 shadow_pa;  /* of the hardware shadow VMCS that L2 reads and writes without exits */
+    u32 step_count; /* pages of hidden memory that L2 is stepping over: */
     struct overlay_page step[STEP_PAGES];
 };
 

@@ -41,11 +41,11 @@ static bool uses_shadow(const struct vmcs12 *vmcs12)
     return vmcs12_secondary(vmcs12) & SECONDARY_EXEC_SHADOW_VMCS;
 }
 
-u64 shadow12_link(const struct vmcs02 *slot)
+u64 shadow12_link(const struct cpu *cpu, const struct vmcs02 *slot)
 {
     bool linked = uses_shadow(slot->vmcs12) && slot->vmcs12->vmcs_link_pointer != NO_ADDRESS;
 
-    return linked ? slot->shadow_pa : NO_ADDRESS;
+    return linked ? cpu->nested.shadow_pa : NO_ADDRESS;
 }
 
 static u64 field_size(const struct field_info *field)
@@ -98,14 +98,13 @@ void shadow12_load(struct cpu *cpu, const struct vmcs02 *slot)
     merge_bitmap(cpu->nested.vmwrite_bitmap_pa, vmcs12->vmwrite_bitmap);
     if (vmcs12->vmcs_link_pointer == NO_ADDRESS)
         return;
-    vmcs_switch(slot->shadow_pa);
+    vmcs_switch(cpu->nested.shadow_pa);
     for (u32 i = 0; i < reachable_count; i++)
         if (bitmap_lets_field(reads, reachable[i]) || bitmap_lets_field(writes, reachable[i]) ||
             is_error(reachable[i]))
             move_in(vmcs12->vmcs_link_pointer, reachable[i]);
     /* L2 sees the region's data, and this brings them there. */
-    if (!vmclear(slot->shadow_pa))
-        panic("VMCLEAR of a shadow VMCS failed");
+    vmcs_clear(cpu->nested.shadow_pa);
     vmcs_switch(slot->pa);
 }
 
@@ -116,7 +115,7 @@ void shadow12_store(struct cpu *cpu, const struct vmcs02 *slot)
 
     if (!uses_shadow(vmcs12) || vmcs12->vmcs_link_pointer == NO_ADDRESS)
         return;
-    vmcs_switch(slot->shadow_pa);
+    vmcs_switch(cpu->nested.shadow_pa);
     for (u32 i = 0; i < reachable_count; i++)
         if (bitmap_lets_field(writes, reachable[i]) || is_error(reachable[i]))
             move_out(vmcs12->vmcs_link_pointer, reachable[i]);

@@ -20,7 +20,7 @@ void shadow12_load(struct cpu *cpu, const struct vmcs02 *slot);
 void shadow12_store(struct cpu *cpu, const struct vmcs02 *slot);
 
 /* For VMCS_LINK_POINTER of vmcs02. */
-u64 shadow12_link(const struct vmcs02 *slot);
+u64 shadow12_link(const struct cpu *cpu, const struct vmcs02 *slot);
 
 /* Whether L1 wants the exit that L2's VMREAD or VMWRITE of a field caused. */
 bool shadow12_exits_to_l1(const struct vmcs12 *vmcs12, u64 encoding, bool write);

@@ -9,10 +9,53 @@
 
 static struct vmcs02 *find(struct cpu *cpu, u64 vmcs12_pa)
 {
-    for (u32 i = 0; i < VMCS02_SLOTS; i++)
-        if (cpu->nested.slots[i].vmcs12_pa == vmcs12_pa)
-            return &cpu->nested.slots[i];
+    struct nested *nested = &cpu->nested;
+    u8 *hint = &nested->slot_hints[vmcs12_pa / PAGE_SIZE % VMCS02_HINTS];
+
+    if (nested->slots[*hint]->vmcs12_pa == vmcs12_pa)
+        return nested->slots[*hint];
+    for (u32 i = 0; i < nested->slot_count; i++) {
+        if (nested->slots[i]->vmcs12_pa != vmcs12_pa)
+            continue;
+        *hint = (u8)i;
+        return nested->slots[i];
+    }
     return NULL;
+}
+
+void slots_add(struct cpu *cpu, struct vmcs02_area *area, u64 pa, u64 msr_bitmap_pa)
+{
+    struct nested *nested = &cpu->nested;
+
+    area->slot = (struct vmcs02){
+        .vmcs12_pa = NO_ADDRESS,
+        .vmcs12 = &area->vmcs12,
+        .pa = pa,
+        .msr_bitmap_pa = msr_bitmap_pa,
+        .host = &area->host,
+    };
+    nested->slots[nested->slot_count++] = &area->slot;
+}
+
+/* With pages of the shadow page tables' budget, which the core keeps; NULL if there are none. */
+static struct vmcs02 *new_slot(struct cpu *cpu)
+{
+    struct nested *nested = &cpu->nested;
+    u64 pa;
+
+    /* Pages that did not suffice for a slot are there at the next attempt. */
+    while (nested->spare_count < ARRAY_SIZE(nested->spare_pages)) {
+        pa = nested->slot_count < VMCS02_SLOTS_MAX ? ept02_give_page(&l0.ept02) : 0;
+        if (!pa)
+            return NULL;
+        nested->spare_pages[nested->spare_count++] = pa;
+    }
+    nested->spare_count = 0;
+    pa = nested->spare_pages[0];
+    vmcs_init_region(pa, l0.has_shadowing);
+    vmcs_clear(pa);
+    slots_add(cpu, pool_va(nested->spare_pages[1]), pa, nested->spare_pages[2]);
+    return nested->slots[nested->slot_count - 1];
 }
 
 void slots_show_current(struct cpu *cpu)
@@ -43,16 +86,19 @@ static void write_back(struct cpu *cpu, struct vmcs02 *slot)
 
 static struct vmcs02 *free_slot(struct cpu *cpu)
 {
-    struct vmcs02 *oldest = NULL;
+    struct vmcs02 *oldest = NULL, *new;
 
-    for (u32 i = 0; i < VMCS02_SLOTS; i++) {
-        struct vmcs02 *slot = &cpu->nested.slots[i];
+    for (u32 i = 0; i < cpu->nested.slot_count; i++) {
+        struct vmcs02 *slot = cpu->nested.slots[i];
 
         if (slot->vmcs12_pa == NO_ADDRESS)
             return slot;
         if (!oldest || slot->last_used < oldest->last_used)
             oldest = slot;
     }
+    new = new_slot(cpu);
+    if (new)
+        return new;
     write_back(cpu, oldest);
     return oldest;
 }
@@ -104,9 +150,9 @@ void slots_release(struct cpu *cpu, u64 vmcs12_pa)
 
 void slots_flush_all(struct cpu *cpu)
 {
-    for (u32 i = 0; i < VMCS02_SLOTS; i++)
-        if (cpu->nested.slots[i].vmcs12_pa != NO_ADDRESS)
-            write_back(cpu, &cpu->nested.slots[i]);
+    for (u32 i = 0; i < cpu->nested.slot_count; i++)
+        if (cpu->nested.slots[i]->vmcs12_pa != NO_ADDRESS)
+            write_back(cpu, cpu->nested.slots[i]);
 }
 
 /* PDPTEs are vmcs12's, but for those that L2 has left: before the field is read or written. */

@@ -8,8 +8,12 @@
 #include "capabilities.h"
 #include "../hv/cpu.h"
 
+/* A new slot in that area, for a hardware VMCS and an MSR bitmap. */
+void slots_add(struct cpu *cpu, struct vmcs02_area *area, u64 pa, u64 msr_bitmap_pa);
+
 /* VMPTRLD of a region with that valid revision, the shadow indicator included: takes a slot,
-   writing back the one used longest ago if need be. */
+   a new one if a page is to be had for it, or else the one used longest ago, which is written back.
+ */
 void slots_make_current(struct cpu *cpu, u64 vmcs12_pa, u32 revision);
 
 /* VMCLEAR: the data go to L1's memory, launch state clear; not current any more. */

@@ -41,7 +41,12 @@ void vmcs_switch(u64 pa)
         panic("VMPTRLD of L0's own VMCS at %#lx failed", pa);
 }
 
-static void clear_vmcs(u64 pa)
+void vmcs_init_region(u64 pa, bool shadow)
+{
+    *(u32 *)pool_va(pa) = (u32)(l0.hw.basic & VMX_BASIC_REVISION) | (shadow ? VMCS_SHADOW : 0);
+}
+
+void vmcs_clear(u64 pa)
 {
     if (!vmclear(pa))
         panic("VMCLEAR of L0's own VMCS at %#lx failed", pa);
@@ -54,7 +59,7 @@ void vmcs02_enter(struct vmcs02 *slot)
     if (l0.has_shadowing) {
         u32 *revision = pool_va(slot->pa);
 
-        clear_vmcs(slot->pa);
+        vmcs_clear(slot->pa);
         *revision &= ~VMCS_SHADOW;
         slot->launched = false;
     }
@@ -66,7 +71,7 @@ void vmcs02_leave(const struct cpu *cpu, const struct vmcs02 *slot)
     if (l0.has_shadowing) {
         u32 *revision = pool_va(slot->pa);
 
-        clear_vmcs(slot->pa);
+        vmcs_clear(slot->pa);
         *revision |= VMCS_SHADOW;
     }
     vmcs_switch(cpu->vmcs01_pa);
@@ -449,7 +454,7 @@ void vmcs02_load(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l1
     if (!slot->plain_entry)
         shadow12_load(cpu, slot);
     if (slot->controls_dirty || slot->guest_dirty) {
-        vmwrite(VMCS_LINK_POINTER, shadow12_link(slot));
+        vmwrite(VMCS_LINK_POINTER, shadow12_link(cpu, slot));
         if (slot->controls_dirty)
             load_controls(slot);
         slot->guest_dirty = false;

@@ -17,8 +17,13 @@ struct l1_state {
     u64 efer, pat, debugctl, dr7;
 };
 
-/* Makes a VMCS current; its address is L0's own, so failure is a panic. */
+/* The start of a region for VMXON or a VMCS: the revision id. SDM vol. 3, "Format of the VMCS
+   Region". */
+void vmcs_init_region(u64 pa, bool shadow);
+
+/* Makes a VMCS current, or clears it; its address is L0's own, so failure is a panic. */
 void vmcs_switch(u64 pa);
+void vmcs_clear(u64 pa);
 
 /* The slot has a vmcs12: vmcs02 gets the fields that live there. vmcs01 is current before and
    after. */

@@ -30,7 +30,8 @@
 #define CORES     2u
 #define REGIONS   6u /* more than slots */
 #define REGION(i) (0x100000ull + (i)*PAGE_SIZE)
-#define HARDWARE  (CORES * (1 + 2 * VMCS02_SLOTS))
+#define SLOTS     (VMCS02_SLOTS_OWN + 1) /* the last one from a page that is given */
+#define HARDWARE  (CORES * (1 + SLOTS))
 #define NO_REGION (~0u)
 #define UNDO_MAX  64u
 
@@ -171,12 +172,21 @@ bool phys_is_hidden(u64 pa, u64 len)
     return false;
 }
 
-void *pool_va(u64 pa) { return is_hardware(pa) ? (void *)&header[hardware_at(pa)] : page; }
+static struct vmcs02_area areas[CORES][SLOTS];
+
+#define AREA_PA(core) ((1000 + (core)) * PAGE_SIZE)
+
+void *pool_va(u64 pa)
+{
+    for (u32 i = 0; i < CORES; i++)
+        if (pa == AREA_PA(i))
+            return &areas[i][SLOTS - 1];
+    return is_hardware(pa) ? (void *)&header[hardware_at(pa)] : page;
+}
 
 /* ---- The rest of L0 ---- */
 
 static struct cpu cores[CORES];
-static struct vmcs12 copies[CORES][VMCS02_SLOTS];
 static u32 failed_with; /* a VM-instruction error, or an exit reason above */
 
 void panic(const char *format, ...)
@@ -366,8 +376,9 @@ bool shadow12_exits_to_l1(const struct vmcs12 *vmcs12, u64 encoding, bool write)
     return true;
 }
 
-u64 shadow12_link(const struct vmcs02 *slot)
+u64 shadow12_link(const struct cpu *core, const struct vmcs02 *slot)
 {
+    (void)core;
     bool linked = vmcs12_secondary(slot->vmcs12) & SECONDARY_EXEC_SHADOW_VMCS;
 
     return linked ? slot->vmcs12->vmcs_link_pointer : NO_ADDRESS;
@@ -433,6 +444,7 @@ u64 overlay_build(struct overlay *overlay, u64 root, u32 levels, const struct ov
 static struct vmcs12 truth[REGIONS];
 static u32 owner[REGIONS]; /* the core on which it is active, or NO_REGION */
 static u32 current[CORES]; /* region */
+static u32 given[CORES];   /* pages, so far */
 
 static struct undo {
     u32 field;
@@ -452,6 +464,16 @@ static u64 random_u64(void)
 }
 
 static u32 random_below(u32 bound) { return (u32)(random_u64() % bound); }
+
+/* A core gets what one slot needs, sooner or later. */
+u64 ept02_give_page(struct ept02 *ept)
+{
+    const u64 pages[] = {cpu->vmcs01_pa + SLOTS * PAGE_SIZE, AREA_PA(cpu->index), PAGE_SIZE * 2000};
+    u32 *count = &given[cpu->index];
+
+    (void)ept;
+    return random_below(4) && *count < ARRAY_SIZE(pages) ? pages[(*count)++] : 0;
+}
 
 static u64 get(const struct vmcs12 *v, u32 field)
 {
@@ -1021,20 +1043,17 @@ static void make_machine(bool shadowing)
     direct_init();
     direct_fill_bitmaps(vmread_bitmap, vmwrite_bitmap);
     for (u32 i = 0; i < CORES; i++) {
-        u64 pa = (1 + i * (1 + 2 * VMCS02_SLOTS)) * PAGE_SIZE;
+        u64 pa = (1 + i * (1 + SLOTS)) * PAGE_SIZE;
 
-        cores[i].index = i;
+        cores[i] = (struct cpu){.index = i};
         cores[i].vmcs01_pa = pa;
         cores[i].nested.vmxon = true;
         current[i] = NO_REGION;
-        for (u32 j = 0; j < VMCS02_SLOTS; j++) {
-            struct vmcs02 *slot = &cores[i].nested.slots[j];
-
-            *slot = (struct vmcs02){.vmcs12_pa = NO_ADDRESS, .vmcs12 = &copies[i][j]};
-            slot->pa = pa + (1 + 2 * j) * PAGE_SIZE;
-            slot->shadow_pa = pa + (2 + 2 * j) * PAGE_SIZE;
-            header[hardware_at(slot->pa)].revision = shadowing ? VMCS_SHADOW : 0;
+        for (u32 j = 0; j < VMCS02_SLOTS_OWN; j++) {
+            vmcs_init_region(pa + (1 + j) * PAGE_SIZE, shadowing);
+            slots_add(&cores[i], &areas[i][j], pa + (1 + j) * PAGE_SIZE, 0);
         }
+        given[i] = 0;
         run_on(i);
         fake_vmcs[GUEST_IA32_EFER] = EFER_LMA | EFER_LME | EFER_NXE;
         fake_vmcs[GUEST_DR7] = 0x400;
