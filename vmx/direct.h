@@ -71,6 +71,8 @@
     X(GUEST_SYSENTER_CS, guest_sysenter_cs)                                                        \
     X(GUEST_SYSENTER_ESP, guest_sysenter_esp)                                                      \
     X(GUEST_SYSENTER_EIP, guest_sysenter_eip)                                                      \
+    X(GUEST_DR7, guest_dr7)                                                                        \
+    X(GUEST_IA32_DEBUGCTL, guest_ia32_debugctl)                                                    \
     X(GUEST_IA32_S_CET, guest_ia32_s_cet)                                                          \
     X(GUEST_SSP, guest_ssp)                                                                        \
     X(GUEST_INTR_SSP_TABLE, guest_intr_ssp_table)                                                  \

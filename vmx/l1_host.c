@@ -60,7 +60,10 @@ static void make_segments(struct l1_host *host, const struct vmcs12 *vmcs12)
     SET_DATA_SEGMENT(host, FS, vmcs12->host_fs_selector, vmcs12->host_fs_base);
     SET_DATA_SEGMENT(host, GS, vmcs12->host_gs_selector, vmcs12->host_gs_base);
     SET_SEGMENT(host, TR, vmcs12->host_tr_selector, vmcs12->host_tr_base, TSS_LIMIT, HOST_TSS_AR);
-    SET_SEGMENT(host, LDTR, 0, 0, FLAT_LIMIT, AR_UNUSABLE_MASK);
+    host->GUEST_LDTR_SELECTOR_value = 0;
+    host->GUEST_LDTR_AR_BYTES_value = AR_UNUSABLE_MASK;
+    host->has_data_segments = vmcs12->host_es_selector || vmcs12->host_ds_selector ||
+                              vmcs12->host_fs_selector || vmcs12->host_gs_selector;
     host->GUEST_GDTR_BASE_value = vmcs12->host_gdtr_base;
     host->GUEST_GDTR_LIMIT_value = 0xffff;
     host->GUEST_IDTR_BASE_value = vmcs12->host_idtr_base;
@@ -76,9 +79,9 @@ static void make_control_registers(struct l1_host *host, const struct vmcs12 *vm
         cr4 |= CR4_PAE;
     else
         cr4 &= ~CR4_PCIDE;
-    host->GUEST_CR0_value = host->CR0_READ_SHADOW_value = vmcs12->host_cr0 | CR0_ET;
+    host->GUEST_CR0_value = vmcs12->host_cr0 | CR0_ET;
     host->GUEST_CR3_value = vmcs12->host_cr3;
-    host->GUEST_CR4_value = host->CR4_READ_SHADOW_value = cr4;
+    host->GUEST_CR4_value = cr4;
     host->GUEST_DR7_value = DR7_INITIAL;
     host->GUEST_IA32_DEBUGCTL_value = 0;
     host->GUEST_IA32_PAT_value = vmcs12->host_ia32_pat;
@@ -92,7 +95,6 @@ static void make_run_state(struct l1_host *host, const struct vmcs12 *vmcs12)
 {
     host->GUEST_RIP_value = vmcs12->host_rip;
     host->GUEST_RFLAGS_value = RFLAGS_FIXED;
-    host->GUEST_ACTIVITY_STATE_value = ACTIVITY_ACTIVE;
     host->GUEST_PENDING_DBG_EXCEPTIONS_value = 0;
 }
 
@@ -109,6 +111,9 @@ static void load_host(const struct l1_host *host)
 {
 #define X(field) vmwrite_basic(field, host->field##_value);
     L1_HOST_FIELDS(X)
+    if (host->has_data_segments) {
+        L1_HOST_DATA_FIELDS(X)
+    }
 #undef X
 }
 
@@ -124,9 +129,7 @@ static void load_msrs(const struct vmcs12 *vmcs12, const struct l2_leftover *lef
 {
     u32 exit = vmcs12->vm_exit_controls;
     u64 mode = host_is_64bit(vmcs12) ? EFER_LMA | EFER_LME : 0;
-    u64 entry = vmread_basic(VM_ENTRY_CONTROLS) & ~(u64)VM_ENTRY_IA32E_MODE;
 
-    vmwrite_basic(VM_ENTRY_CONTROLS, entry | (mode ? VM_ENTRY_IA32E_MODE : 0));
     if (exit & VM_EXIT_LOAD_IA32_EFER)
         vmwrite_basic(GUEST_IA32_EFER, vmcs12->host_ia32_efer);
     else
@@ -160,13 +163,13 @@ static void load_cet(struct cpu *cpu, const struct vmcs12 *vmcs12)
 
 static void load_nmi_blocking(const struct l2_leftover *leftover)
 {
-    u64 blocking = INTERRUPTIBILITY_NMI;
+    u64 now = vmread_basic(GUEST_INTERRUPTIBILITY_INFO);
+    u64 blocking = leftover->nmi_blocking_is_l2s ? 0 : now & INTERRUPTIBILITY_NMI;
 
-    if (!leftover->nmi_blocked)
-        blocking = leftover->nmi_blocking_is_l2s
-                       ? 0
-                       : vmread_basic(GUEST_INTERRUPTIBILITY_INFO) & INTERRUPTIBILITY_NMI;
-    vmwrite_basic(GUEST_INTERRUPTIBILITY_INFO, blocking);
+    if (leftover->nmi_blocked)
+        blocking = INTERRUPTIBILITY_NMI;
+    if (blocking != now)
+        vmwrite_basic(GUEST_INTERRUPTIBILITY_INFO, blocking);
 }
 
 /* A 32-bit host with PAE paging. SDM vol. 3, "Checking and Loading Host Page-Directory-Pointer-

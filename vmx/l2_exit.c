@@ -192,9 +192,7 @@ void l2_entry_failed(struct cpu *cpu, u32 reason, u64 qualification)
         leftover.efer = vmread(GUEST_IA32_EFER);
         leftover.pat = vmread(GUEST_IA32_PAT);
     }
-    /* vmcs02 may hold what vmcs12 does not: load all of it again next time. */
-    slot->controls_dirty = true;
-    slot->guest_dirty = true;
+    vmcs02_forget(slot);
     l1_host_load(cpu, slot, &leftover);
 }
 
@@ -222,6 +220,7 @@ void l2_entry_vmfail(struct cpu *cpu, u64 error)
     end_hidden_step(cpu);
     keep_nmi(cpu);
     forget_loaded_msrs(cpu->nested.current->vmcs12);
+    vmcs02_forget(cpu->nested.current);
     return_to_l1(cpu, EXIT_REASON_INVALID_STATE);
     vm_fail(cpu, VMXERR_ENTRY_INVALID_CONTROL_FIELD);
 }

@@ -22,9 +22,13 @@ struct borrowed_field {
     u64 value;
 };
 
-#define BORROWED_MAX 4 /* the event's three, CR4's read shadow */
+#define BORROWED_MAX 6 /* the event's three, CR4's read shadow, the debug controls' two */
 
-/* vmcs01's fields that are the same after each exit of L2, but for GUEST_RSP. */
+/*
+ * What an exit of L2 loads into vmcs01, but for GUEST_RSP. Not all of L1's state: what VM entry has
+ * checked is as it was when L1 entered L2, the read shadows of CR0 and CR4 (their masked bits), the
+ * activity state and the IA-32e mode control.
+ */
 #define L1_HOST_SEGMENT(X, segment)                                                                \
     X(GUEST_##segment##_SELECTOR)                                                                  \
     X(GUEST_##segment##_BASE)                                                                      \
@@ -32,10 +36,8 @@ struct borrowed_field {
     X(GUEST_##segment##_AR_BYTES)
 #define L1_HOST_FIELDS(X)                                                                          \
     X(GUEST_CR0)                                                                                   \
-    X(CR0_READ_SHADOW)                                                                             \
     X(GUEST_CR3)                                                                                   \
     X(GUEST_CR4)                                                                                   \
-    X(CR4_READ_SHADOW)                                                                             \
     X(GUEST_DR7)                                                                                   \
     X(GUEST_IA32_DEBUGCTL)                                                                         \
     X(GUEST_IA32_PAT)                                                                              \
@@ -44,25 +46,42 @@ struct borrowed_field {
     X(GUEST_SYSENTER_EIP)                                                                          \
     X(GUEST_RIP)                                                                                   \
     X(GUEST_RFLAGS)                                                                                \
-    X(GUEST_ACTIVITY_STATE)                                                                        \
     X(GUEST_PENDING_DBG_EXCEPTIONS)                                                                \
     X(GUEST_GDTR_BASE)                                                                             \
     X(GUEST_GDTR_LIMIT)                                                                            \
     X(GUEST_IDTR_BASE)                                                                             \
     X(GUEST_IDTR_LIMIT)                                                                            \
-    L1_HOST_SEGMENT(X, ES)                                                                         \
+    X(GUEST_ES_SELECTOR)                                                                           \
+    X(GUEST_ES_AR_BYTES)                                                                           \
     L1_HOST_SEGMENT(X, CS)                                                                         \
     L1_HOST_SEGMENT(X, SS)                                                                         \
-    L1_HOST_SEGMENT(X, DS)                                                                         \
-    L1_HOST_SEGMENT(X, FS)                                                                         \
-    L1_HOST_SEGMENT(X, GS)                                                                         \
-    L1_HOST_SEGMENT(X, LDTR)                                                                       \
+    X(GUEST_DS_SELECTOR)                                                                           \
+    X(GUEST_DS_AR_BYTES)                                                                           \
+    X(GUEST_FS_SELECTOR)                                                                           \
+    X(GUEST_FS_BASE)                                                                               \
+    X(GUEST_FS_AR_BYTES)                                                                           \
+    X(GUEST_GS_SELECTOR)                                                                           \
+    X(GUEST_GS_BASE)                                                                               \
+    X(GUEST_GS_AR_BYTES)                                                                           \
+    X(GUEST_LDTR_SELECTOR)                                                                         \
+    X(GUEST_LDTR_AR_BYTES)                                                                         \
     L1_HOST_SEGMENT(X, TR)
+
+/* The same, of which nothing is left where these segments are unusable. */
+#define L1_HOST_DATA_FIELDS(X)                                                                     \
+    X(GUEST_ES_BASE)                                                                               \
+    X(GUEST_ES_LIMIT)                                                                              \
+    X(GUEST_DS_BASE)                                                                               \
+    X(GUEST_DS_LIMIT)                                                                              \
+    X(GUEST_FS_LIMIT)                                                                              \
+    X(GUEST_GS_LIMIT)
 
 struct l1_host {
 #define X(field) u64 field##_value;
     L1_HOST_FIELDS(X)
+    L1_HOST_DATA_FIELDS(X)
 #undef X
+    bool has_data_segments; /* ES, DS, FS or GS is usable */
 };
 
 /*
@@ -77,19 +96,20 @@ struct vmcs02 {
     u64 msr_bitmap_pa; /* merged from L0's and L1's, or full of ones */
     struct watch msr_bitmap_watch;
     bool msr_bitmap_full;
-    bool launched;       /* the hardware's launch state of vmcs02 */
-    bool prepared;       /* the fields that never change stand in vmcs02 */
-    bool controls_dirty; /* L1 wrote a control field that is not looked at at each entry */
-    bool checked;        /* controls and host state are valid, but for what L1 writes often */
-    u32 checked_proc;    /* with these primary controls */
-    bool plain_entry;    /* as checked, an entry has none of l2_enter.c's rare things to do */
-    bool plain_exit;     /* nor has an exit those of l2_exit.c and l1_host.c */
-    u32 basic_controls;  /* of these, what vmcs02 was made with */
-    bool guest_dirty;    /* L1 wrote guest state that is to be checked in full */
-    bool host_dirty;     /* L1 wrote host state or controls: host is to be made anew */
-    bool newer_pdptes;   /* vmcs02 has PDPTEs that vmcs12 has not */
-    bool new_address;    /* L2 had an EPT violation: vmcs02 has its address, vmcs12 L1's last one */
-    bool timer_lent;     /* the preemption timer's value is given back, too */
+    bool launched;            /* the hardware's launch state of vmcs02 */
+    bool prepared;            /* the fields that never change stand in vmcs02 */
+    bool controls_dirty;      /* L1 wrote a control field that is not looked at at each entry */
+    bool checked;             /* controls and host state are valid, but for what L1 writes often */
+    u32 checked_proc;         /* with these primary controls */
+    bool plain_entry;         /* as checked, an entry has none of l2_enter.c's rare things to do */
+    bool plain_exit;          /* nor has an exit those of l2_exit.c and l1_host.c */
+    u32 basic_controls;       /* of these, what vmcs02 was made with */
+    u64 efer, entry_controls; /* what vmcs02 has of these */
+    bool guest_dirty;         /* L1 wrote guest state that is to be checked in full */
+    bool host_dirty;          /* L1 wrote host state or controls: host is to be made anew */
+    bool newer_pdptes;        /* vmcs02 has PDPTEs that vmcs12 has not */
+    bool new_address; /* L2 had an EPT violation: vmcs02 has its address, vmcs12 L1's last one */
+    bool timer_lent;  /* the preemption timer's value is given back, too */
     u64 timer;
     bool event_borrowed; /* the fields of the event are among these: */
     u32 borrowed_count;

@@ -209,23 +209,46 @@ static u64 inherited_efer(const struct vmcs12 *vmcs12, const struct l1_state *l1
     return efer;
 }
 
-/* SDM vol. 3, "Loading Guest Control Registers, Debug Registers, and MSRs". */
-static void load_inherited(struct cpu *cpu, const struct vmcs12 *vmcs12, const struct l1_state *l1)
+/* vmcs12 has its own debug controls again when L2 has left, or L2's: keep_debug_controls(). */
+static void borrow_debug_controls(struct vmcs02 *slot, const struct l1_state *l1)
 {
+    borrow(slot, GUEST_DR7);
+    borrow(slot, GUEST_IA32_DEBUGCTL);
+    if (slot->vmcs12->vm_entry_controls & VM_ENTRY_LOAD_DEBUG_CONTROLS)
+        return;
+    vmwrite(GUEST_DR7, l1->dr7);
+    vmwrite(GUEST_IA32_DEBUGCTL, l1->debugctl);
+}
+
+static void keep_debug_controls(struct vmcs02 *slot)
+{
+    for (u32 i = 0; i < slot->borrowed_count; i++) {
+        struct borrowed_field *borrowed = &slot->borrowed[i];
+
+        if (borrowed->field == GUEST_DR7 || borrowed->field == GUEST_IA32_DEBUGCTL)
+            borrowed->value = vmread(borrowed->field);
+    }
+}
+
+/* SDM vol. 3, "Loading Guest Control Registers, Debug Registers, and MSRs". */
+static void load_inherited(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l1)
+{
+    const struct vmcs12 *vmcs12 = slot->vmcs12;
     u32 entry = vmcs12->vm_entry_controls;
 
-    vmwrite_basic(GUEST_IA32_EFER, entry & VM_ENTRY_LOAD_IA32_EFER ? vmcs12->guest_ia32_efer
-                                                                   : inherited_efer(vmcs12, l1));
+    u64 efer =
+        entry & VM_ENTRY_LOAD_IA32_EFER ? vmcs12->guest_ia32_efer : inherited_efer(vmcs12, l1);
+    u64 controls = l0.controls.entry | (entry & VMCS12_ENTRY_CONTROLS);
+
+    if (efer != slot->efer)
+        vmwrite_basic(GUEST_IA32_EFER, slot->efer = efer);
+    if (controls != slot->entry_controls)
+        vmwrite_basic(VM_ENTRY_CONTROLS, slot->entry_controls = controls);
     vmwrite_basic(GUEST_IA32_PAT,
                   entry & VM_ENTRY_LOAD_IA32_PAT ? vmcs12->guest_ia32_pat : l1->pat);
-    if (entry & VM_ENTRY_LOAD_DEBUG_CONTROLS) {
-        vmwrite_basic(GUEST_DR7, vmcs12->guest_dr7);
-        vmwrite_basic(GUEST_IA32_DEBUGCTL, vmcs12->guest_ia32_debugctl);
-    } else {
-        vmwrite_basic(GUEST_DR7, l1->dr7);
-        vmwrite_basic(GUEST_IA32_DEBUGCTL, l1->debugctl);
-    }
-    vmwrite_basic(VM_ENTRY_CONTROLS, l0.controls.entry | (entry & VMCS12_ENTRY_CONTROLS));
+    if (!(entry & VM_ENTRY_LOAD_DEBUG_CONTROLS) ||
+        !(vmcs12->vm_exit_controls & VM_EXIT_SAVE_DEBUG_CONTROLS))
+        borrow_debug_controls(slot, l1);
     if (entry & VM_ENTRY_LOAD_CET_STATE)
         vmcs_load_cet_once(cpu);
 }
@@ -406,6 +429,16 @@ static void load_hot(struct cpu *cpu, struct vmcs02 *slot)
         vmcs02_load_ept(cpu, vmcs12);
 }
 
+/* No such values are ever wanted. */
+#define UNKNOWN (~0ull)
+
+void vmcs02_forget(struct vmcs02 *slot)
+{
+    slot->controls_dirty = true;
+    slot->guest_dirty = true;
+    slot->efer = slot->entry_controls = UNKNOWN;
+}
+
 /* The fields of a vmcs02 that are the same for every vmcs12. */
 static void prepare(struct cpu *cpu, struct vmcs02 *slot)
 {
@@ -418,6 +451,7 @@ static void prepare(struct cpu *cpu, struct vmcs02 *slot)
     /* Each function exits, to vmx/vmfunc.c. */
     if (field_exists(&l0.caps, VM_FUNCTION_CONTROL))
         vmwrite(VM_FUNCTION_CONTROL, 0);
+    vmcs02_forget(slot);
     slot->prepared = true;
 }
 
@@ -459,7 +493,7 @@ void vmcs02_load(struct cpu *cpu, struct vmcs02 *slot, const struct l1_state *l1
             load_controls(slot);
         slot->guest_dirty = false;
     }
-    load_inherited(cpu, vmcs12, l1);
+    load_inherited(cpu, slot, l1);
     load_hot(cpu, slot);
     if (vmcs02_uses_pae(vmcs12))
         vmcs_write_pdptes(pdpte);
@@ -485,12 +519,6 @@ void vmcs02_save_guest(struct vmcs02 *slot)
     vmcs02_save_pdptes(slot);
 }
 
-static void save_debug_controls(struct vmcs12 *vmcs12)
-{
-    vmcs12->guest_dr7 = vmread_basic(GUEST_DR7);
-    vmcs12->guest_ia32_debugctl = vmread_basic(GUEST_IA32_DEBUGCTL);
-}
-
 static void save_by_controls(struct vmcs12 *vmcs12)
 {
     u32 exit = vmcs12->vm_exit_controls;
@@ -511,8 +539,12 @@ static void save_by_controls(struct vmcs12 *vmcs12)
 static void save_mode(struct vmcs02 *slot)
 {
     u32 *entry = &slot->vmcs12->vm_entry_controls;
-    bool wide = vmread_basic(GUEST_IA32_EFER) & EFER_LMA;
+    bool wide;
 
+    slot->efer = vmread_basic(GUEST_IA32_EFER);
+    wide = slot->efer & EFER_LMA;
+    if (wide != (bool)(slot->entry_controls & VM_ENTRY_IA32E_MODE))
+        slot->entry_controls ^= VM_ENTRY_IA32E_MODE;
     if (wide == (bool)(*entry & VM_ENTRY_IA32E_MODE) || !(l0.caps.misc & VMX_MISC_EFER_LMA))
         return;
     *entry ^= VM_ENTRY_IA32E_MODE;
@@ -524,8 +556,8 @@ void vmcs02_save(struct vmcs02 *slot)
 {
     const struct vmcs12 *vmcs12 = slot->vmcs12;
 
-    if (vmcs12->vm_exit_controls & VM_EXIT_SAVE_DEBUG_CONTROLS)
-        save_debug_controls(slot->vmcs12);
+    if (slot->borrowed_count && (vmcs12->vm_exit_controls & VM_EXIT_SAVE_DEBUG_CONTROLS))
+        keep_debug_controls(slot);
     if (!slot->plain_exit)
         save_by_controls(slot->vmcs12);
     save_mode(slot);

@@ -70,6 +70,9 @@ static inline void vmcs02_give_back(struct vmcs02 *slot)
         vmcs02_give_back_borrowed(slot);
 }
 
+/* vmcs02 may hold what vmcs12 does not: all of it is loaded again next time. */
+void vmcs02_forget(struct vmcs02 *slot);
+
 /* At an exit to L1: what of L2's state does not stay in vmcs02. */
 void vmcs02_save(struct vmcs02 *slot);
 

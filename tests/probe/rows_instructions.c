@@ -358,6 +358,30 @@ static void pointer_beyond_rows(const char *code, enum vmx_state state)
     }
 }
 
+/* More than any cache of them holds. */
+#define MANY 150u
+
+static void many_vmcss(void)
+{
+    for (u32 i = 0; i < MANY; i++) {
+        u64 address = free_base + i * PAGE_SIZE;
+
+        memset((void *)address, 0, PAGE_SIZE);
+        *(u32 *)address = (u32)(vmx_basic & VMX_BASIC_REVISION);
+        vm_clear(address);
+        vm_load(address);
+        vm_write(GUEST_RSP, i + 100);
+        vm_write(CR3_TARGET_COUNT, i % 4);
+    }
+    for (u32 i = 0; i < MANY; i += 13) {
+        vm_load(free_base + i * PAGE_SIZE);
+        say("%lu %lu, ", vm_read(GUEST_RSP), vm_read(CR3_TARGET_COUNT));
+    }
+    for (u32 i = 0; i < MANY; i++)
+        vm_clear(free_base + i * PAGE_SIZE);
+    row_end();
+}
+
 static void pointer_rows(void)
 {
     for (u32 i = 0; i < ARRAY_SIZE(pointer_cases); i++) {
@@ -754,25 +778,8 @@ static void off_rows(void)
         say(" %lx", vm_read(GUEST_RSP));
         row_end();
     }
-    if (row(STATE_VMCS, "vmptrld.many")) {
-        /* More than any cache of them holds. */
-        for (u32 i = 0; i < 40; i++) {
-            u32 page = PAGE_GUEST + i;
-
-            memset(arena_page(page), 0, PAGE_SIZE);
-            *(u32 *)arena_page(page) = (u32)(vmx_basic & VMX_BASIC_REVISION);
-            vm_clear(arena_address(page));
-            vm_load(arena_address(page));
-            vm_write(GUEST_RSP, i + 100);
-        }
-        for (u32 i = 0; i < 40; i += 13) {
-            vm_load(arena_address(PAGE_GUEST + i));
-            say("%lu ", vm_read(GUEST_RSP));
-        }
-        for (u32 i = 0; i < 40; i++)
-            vm_clear(arena_address(PAGE_GUEST + i));
-        row_end();
-    }
+    if (row(STATE_VMCS, "vmptrld.many") && free_size >= MANY * PAGE_SIZE)
+        many_vmcss();
 }
 
 void rows_instructions(void)

@@ -1161,6 +1161,27 @@ static void taken_tables_are_zero(void **state)
     check_pages(10, 0);
 }
 
+/* They are zero, and cores get a quarter of all at most. */
+static void pages_are_given_to_cores(void **state)
+{
+    u32 given = 0;
+    u64 pa;
+
+    (void)state;
+    while ((pa = ept02_give_page(&ept))) {
+        for (u32 n = 0; n < 512; n++)
+            assert_int_equal(fake_get64(pa + 8 * n), 0);
+        memset(pool_va(pa), 0xff, PAGE_SIZE);
+        given++;
+    }
+    assert_int_equal(given, ept.shadow.count / 4);
+    check_pages(given, 0);
+    while (ept02_take_table(&ept))
+        given++;
+    assert_int_equal(ept02_give_page(&ept), 0);
+    check_pages(given, 0);
+}
+
 /* ---- Every combination ---- */
 
 static u64 rights_bits(u32 n) { return (n & 7) | (n & 8 ? EPT_EXEC_USER : 0); }
@@ -1334,6 +1355,7 @@ int main(void)
         TEST(tables_of_large_pages_are_reclaimed_too),
         TEST(for_want_of_pages_a_root_is_empty),
         TEST(taken_tables_are_zero),
+        TEST(pages_are_given_to_cores),
         TEST(every_page_is_composed_as_it_should),
         TEST(every_table_is_composed_as_it_should),
         TEST(rights_of_all_levels_count),

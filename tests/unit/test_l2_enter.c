@@ -153,10 +153,9 @@ static u8 *region_at(u64 pa)
 
 void phys_read(void *to, u64 pa, u64 len)
 {
-    if (region_at(pa))
+    memset(to, 0xff, len);
+    if (region_at(pa) && pa % PAGE_SIZE + len <= sizeof(struct vmcs12))
         memcpy(to, region_at(pa), len);
-    else
-        memset(to, 0xff, len);
 }
 
 void phys_write(u64 pa, const void *from, u64 len)
@@ -346,6 +345,7 @@ u64 msr_list_load(u64 pa, u32 count)
         return 0;
     vmwrite(GUEST_SYSENTER_CS, 0x1234);
     vmwrite(GUEST_SYSENTER_EIP, 0x5678);
+    vmwrite(GUEST_IA32_EFER, vmread(GUEST_IA32_EFER) ^ EFER_SCE);
     return count;
 }
 
@@ -557,6 +557,10 @@ static u64 random_change(u32 field, u64 old)
     case GUEST_CR0: return old ^ (random_below(2) ? CR0_PE : BIT64(random_below(64)));
     case PIN_BASED_VM_EXEC_CONTROL: return old ^ pin[random_below(ARRAY_SIZE(pin))];
     case CPU_BASED_VM_EXEC_CONTROL: return old ^ primary[random_below(ARRAY_SIZE(primary))];
+    case VM_ENTRY_CONTROLS:
+        return old ^ (random_below(2) ? VM_ENTRY_LOAD_DEBUG_CONTROLS : BIT64(random_below(32)));
+    case VM_EXIT_CONTROLS:
+        return old ^ (random_below(2) ? VM_EXIT_SAVE_DEBUG_CONTROLS : BIT64(random_below(32)));
     case CR4_READ_SHADOW: return old ^ (random_below(2) ? CR4_SMXE : BIT64(random_below(64)));
     case VMCS_LINK_POINTER: return random_below(4) ? NO_ADDRESS : TEST_LINK;
     case VM_ENTRY_MSR_LOAD_COUNT: return random_below(2);
@@ -708,6 +712,25 @@ static bool is_plain_guest(u32 field)
     }
 }
 
+/* What the entry controls say is loaded, or else inherited. */
+static void assert_inherited(const struct vmcs12 *v, const struct l1_state *l1)
+{
+    u32 entry = v->vm_entry_controls;
+    bool debug = entry & VM_ENTRY_LOAD_DEBUG_CONTROLS;
+
+    assert_int_equal(fake_vmcs[GUEST_DR7], debug ? v->guest_dr7 : l1->dr7);
+    assert_int_equal(fake_vmcs[GUEST_IA32_DEBUGCTL], debug ? v->guest_ia32_debugctl : l1->debugctl);
+    assert_int_equal(fake_vmcs[GUEST_IA32_PAT],
+                     entry & VM_ENTRY_LOAD_IA32_PAT ? v->guest_ia32_pat : l1->pat);
+    if (entry & VM_ENTRY_LOAD_IA32_EFER)
+        assert_int_equal(fake_vmcs[GUEST_IA32_EFER], v->guest_ia32_efer);
+    else
+        assert_int_equal((bool)(fake_vmcs[GUEST_IA32_EFER] & EFER_LMA),
+                         (bool)(entry & VM_ENTRY_IA32E_MODE));
+    assert_int_equal(fake_vmcs[VM_ENTRY_CONTROLS] & VM_ENTRY_IA32E_MODE,
+                     entry & VM_ENTRY_IA32E_MODE);
+}
+
 static void assert_vmcs02(u32 region, const struct l1_state *l1)
 {
     struct vmcs02 *slot = cpu->nested.current;
@@ -725,6 +748,7 @@ static void assert_vmcs02(u32 region, const struct l1_state *l1)
             fail_msg("guest field %#x: %#lx, not %#lx", fields[i], before[i],
                      get(&truth[region], fields[i]));
     }
+    assert_inherited(&truth[region], l1);
     assert_int_equal(fake_vmcs[CR4_READ_SHADOW],
                      truth[region].cr4_read_shadow &
                          ~(l0.hidden_cr4 & ~truth[region].cr4_guest_host_mask));
@@ -739,9 +763,13 @@ static void assert_vmcs02(u32 region, const struct l1_state *l1)
             fail_msg("field %#x: %#lx, made anew %#lx", fields[i], before[i], fake_vmcs[fields[i]]);
 }
 
+/* The control follows at the exit: IA32_VMX_MISC[5]. */
 static void change_mode(void)
 {
     fake_vmcs[GUEST_IA32_EFER] ^= EFER_LMA | EFER_LME;
+    fake_vmcs[VM_ENTRY_CONTROLS] &= ~(u64)VM_ENTRY_IA32E_MODE;
+    if (fake_vmcs[GUEST_IA32_EFER] & EFER_LMA)
+        fake_vmcs[VM_ENTRY_CONTROLS] |= VM_ENTRY_IA32E_MODE;
     fake_vmcs[GUEST_RIP] = 0x1000;
     fake_vmcs[GUEST_CR4] &= ~CR4_PCIDE;
     for (u32 i = 0; i < 4; i++)
@@ -759,6 +787,8 @@ static void run_l2(void)
         fake_vmcs[VMX_PREEMPTION_TIMER_VALUE] = random_below(0x10000);
     fake_vmcs[GUEST_INTERRUPTIBILITY_INFO] = 0;
     fake_vmcs[GUEST_IA32_PAT] = 0x0606060606060606;
+    fake_vmcs[GUEST_DR7] = 0x400 | random_below(256);
+    fake_vmcs[GUEST_IA32_DEBUGCTL] = random_below(4);
     if ((fake_vmcs[GUEST_CR0] & CR0_PG) && (fake_vmcs[GUEST_CR4] & CR4_PAE) && !random_below(8))
         change_mode();
 }
