@@ -579,6 +579,7 @@ static void change_something(u32 region)
         VM_ENTRY_INTR_INFO_FIELD,
         GUEST_CR0,
         CR4_READ_SHADOW,
+        VM_ENTRY_MSR_LOAD_COUNT,
     };
     u32 field = random_below(2) ? often[random_below(ARRAY_SIZE(often))] : random_field();
     u64 value;
