@@ -33,6 +33,8 @@ struct walk {
     bool user;       /* likewise */
     bool no_execute; /* in any */
     u32 key;         /* protection key of the page */
+    u64 reserved;    /* bits that are in every entry, but with 32-bit paging */
+    bool flags_set;  /* accessed in all entries so far, and dirty in that of a page to be written */
 };
 
 static enum paging_mode paging_mode(const struct walk_context *context)
@@ -77,6 +79,14 @@ static bool maps_page(const struct walk *walk, u64 entry)
     return walk->level == 2 || (walk->level == 3 && walk->context->has_1g);
 }
 
+/* Those of every entry of 8 bytes: beyond the physical addresses, and NX where it is no right. */
+static u64 reserved_always(const struct walk *walk)
+{
+    u64 reserved = bits(walk->context->physical_bits, walk->mode == PAGING_PAE ? 62 : 51);
+
+    return nx_enabled(walk) ? reserved : reserved | PTE_NX;
+}
+
 /* Reserved bits of a present entry. SDM vol. 3, the formats of paging-structure entries. */
 static u64 reserved_bits(const struct walk *walk, bool page)
 {
@@ -88,9 +98,7 @@ static u64 reserved_bits(const struct walk *walk, bool page)
             return 0;
         return bits((physical_bits < PSE36_BITS ? physical_bits : PSE36_BITS) - 19, 21);
     }
-    reserved = bits(physical_bits, walk->mode == PAGING_PAE ? 62 : 51);
-    if (!nx_enabled(walk))
-        reserved |= PTE_NX;
+    reserved = walk->reserved;
     if (walk->level > 2 && !page)
         reserved |= PTE_PS; /* only reached with PS set where no page can be */
     if (page && walk->level > 1)
@@ -176,10 +184,13 @@ static bool descend(struct walk *walk, u64 *pa, u32 *error_code)
         walk->writable = walk->writable && (entry & PTE_W);
         walk->user = walk->user && (entry & PTE_U);
         walk->no_execute = walk->no_execute || (nx_enabled(walk) && (entry & PTE_NX));
+        walk->flags_set = walk->flags_set && (entry & PTE_A);
         if (page)
             break;
         table = entry & (walk->mode == PAGING_32 ? PTE32_ADDR : PTE_ADDR);
     }
+    if ((walk->access & WALK_WRITE) && !(entry & PTE_D))
+        walk->flags_set = false;
     walk->key = walk->mode == PAGING_LONG ? (u32)(entry >> PTE_KEY_SHIFT & PTE_KEY) : 0;
     *pa = page_address(walk, entry);
     return true;
@@ -283,8 +294,10 @@ bool walk_linear(const struct walk_context *context, u64 linear, u32 access, u64
                             .linear = linear,
                             .access = access,
                             .writable = true,
-                            .user = true};
+                            .user = true,
+                            .flags_set = true};
 
+        walk.reserved = reserved_always(&walk);
         if (!descend(&walk, pa, error_code)) {
             *error_code |= access_error_code(&walk);
             return false;
@@ -297,7 +310,7 @@ bool walk_linear(const struct walk_context *context, u64 linear, u32 access, u64
             *error_code = PF_PRESENT | access_error_code(&walk);
             return false;
         }
-        if (set_flags(&walk) || attempt == RETRIES_MAX)
+        if (walk.flags_set || set_flags(&walk) || attempt == RETRIES_MAX)
             return true;
     }
 }

@@ -197,15 +197,8 @@ static u64 offered_ept_vpid(feature_set offered)
     return value;
 }
 
-/* VMCS fields by [width][type][index]. */
-#define FIELD_INDEX_MAX 32u
-#define FIELD_SLOT(encoding)                                                                       \
-    (VMCS_FIELD_WIDTH(encoding) << 7 | VMCS_FIELD_TYPE(encoding) << 5 | VMCS_FIELD_INDEX(encoding))
-
 /* What a field needs, beside the features. */
 enum { FEATURE_ALWAYS = FEATURE_COUNT, FEATURE_PAT, FEATURE_EFER, FIELD_NEEDS_COUNT };
-
-#define FIELD_COUNT (16 * FIELD_INDEX_MAX)
 
 _Static_assert(sizeof(((struct vmx_caps *)0)->missing_fields) * 8 == FIELD_COUNT,
                "a bit for each field");

@@ -51,6 +51,12 @@ void capabilities_compute(struct vmx_caps *out, const struct vmx_caps *hw, featu
    a hypervisor below may have left them out. exists: whether it has a field. */
 void capabilities_find_missing_fields(struct vmx_caps *hw, bool (*exists)(u32 encoding));
 
+/* Numbers of the VMCS fields for tables: by [width][type][index]. */
+#define FIELD_INDEX_MAX 32u
+#define FIELD_COUNT     (16 * FIELD_INDEX_MAX)
+#define FIELD_SLOT(encoding)                                                                       \
+    (VMCS_FIELD_WIDTH(encoding) << 7 | VMCS_FIELD_TYPE(encoding) << 5 | VMCS_FIELD_INDEX(encoding))
+
 /* Where a VMCS field lies in struct vmcs12, and what it exists with. */
 struct field_info {
     u16 offset;

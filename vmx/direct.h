@@ -6,6 +6,7 @@
 #ifndef PLASTRON_VMX_DIRECT_H
 #define PLASTRON_VMX_DIRECT_H
 
+#include "capabilities.h"
 #include "types.h"
 #include "vmcs12.h"
 
@@ -98,17 +99,28 @@
 
 #define DIRECT_FIELDS(X) DIRECT_OFTEN(X) DIRECT_SELDOM(X) DIRECT_INFORMATION(X) DIRECT_ADDRESS(X)
 
-/* Once, when it is known which fields L1 is offered. */
+/* When it is known which fields L1 is offered. */
 void direct_init(void);
 
 /* Clears the bits of the fields that L1 reads or writes without an exit; all ones before. */
 void direct_fill_bitmaps(u8 *vmread_bitmap, u8 *vmwrite_bitmap);
 
+/* By FIELD_SLOT. */
+#define DIRECT_LIVES_THERE BIT(0)
+#define DIRECT_IS_FREQUENT BIT(1)
+extern u8 direct_kind[FIELD_COUNT];
+
 /* Whether the field lives in vmcs02. */
-bool direct_has(u32 encoding);
+static inline bool direct_has(u32 encoding)
+{
+    return direct_kind[FIELD_SLOT(encoding)] & DIRECT_LIVES_THERE;
+}
 
 /* Whether L1 writes the field often: the checks of every entry look at it. */
-bool direct_is_frequent(u32 encoding);
+static inline bool direct_is_frequent(u32 encoding)
+{
+    return direct_kind[FIELD_SLOT(encoding)] & DIRECT_IS_FREQUENT;
+}
 
 /* All direct fields, from struct vmcs12 to the current VMCS, and back. */
 void direct_load(const struct vmcs12 *vmcs12);

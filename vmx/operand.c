@@ -44,11 +44,7 @@ static bool operand_linear(const struct walk_context *context, const struct vmx_
                            u32 len, bool write, u64 *linear)
 {
     u32 n = operand->segment;
-    const struct segment_state state = {
-        .base = vmread(GUEST_ES_BASE + 2 * n),
-        .limit = vmread32(GUEST_ES_LIMIT + 2 * n),
-        .ar = vmread32(GUEST_ES_AR_BYTES + 2 * n),
-    };
+    struct segment_state state = {.base = 0};
     const struct segment_access access = {
         .mode = operand->is_wide ? MODE_64BIT : MODE_PROTECTED, /* others are #UD before */
         .segment = (u8)n,
@@ -61,6 +57,13 @@ static bool operand_linear(const struct walk_context *context, const struct vmx_
     };
     u8 vector;
 
+    /* 64-bit code has no more of segments than two bases. */
+    if (!operand->is_wide || n >= SEGMENT_FS)
+        state.base = vmread(GUEST_ES_BASE + 2 * n);
+    if (!operand->is_wide) {
+        state.limit = vmread32(GUEST_ES_LIMIT + 2 * n);
+        state.ar = vmread32(GUEST_ES_AR_BYTES + 2 * n);
+    }
     if (segment_to_linear(&state, &access, linear, &vector))
         return true;
     inject_fault_code(vector, 0);
