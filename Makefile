@@ -272,16 +272,28 @@ system: setup-build setup-emulator setup-guests setup-tests
 		$(B)/panic/plastron.efi
 	@/usr/bin/python3 -m pytest tests/system -n 2 -vv $(PYTEST)
 
+# What nesting costs: the same L1 and L2 bare, under Plastron, and under another Linux's KVM. CORES: on
+# so many at once, too.
+CORES := 1,2,4
+bench: setup-build setup-emulator setup-guests setup-bench
+	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/plastron.efi $(B)/probe.efi
+	@tests/bench/run --cores $(CORES)
+
+# What L0 executes for each operation must not grow.
+counts: setup-build setup-emulator setup-guests setup-tests
+	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/plastron.efi $(B)/probe.efi
+	@tests/bench/counts
+
 # What L2's memory costs: bare, and under Plastron.
 bench-mmu: setup-build setup-emulator setup-guests setup-tests
 	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/plastron.efi $(B)/probe.efi
 	@tests/bench/mmu
 
 test:
-	@tests/run unit fuzz-short probe conformance-check system
+	@tests/run unit fuzz-short counts probe conformance-check system
 
 test-all:
-	@PYTEST=--all tests/run unit fuzz-short probe conformance-check system
+	@PYTEST=--all tests/run unit fuzz-short counts probe conformance-check system
 
 # The other compiler builds it all without a warning, too.
 clang: setup-build
@@ -301,6 +313,8 @@ help:
 	@echo "make conformance  docs/conformance.md, from the last run of the probe"
 	@echo "make kut KUT=DIR  kvm-unit-tests, which you built in DIR, bare and under Plastron"
 	@echo "make system    Linux and KVM as L1"
+	@echo "make bench     what nesting costs: bare, Plastron, KVM as L0; with CORES=$(CORES) at once"
+	@echo "make counts    what L0 executes for each operation, against tests/bench/counts.json"
 	@echo "make bench-mmu what L2's memory costs, bare and under Plastron"
 	@echo "make image     $(B)/plastron.img, for a USB stick"
 	@echo "make           $(B)/plastron.efi and the probe; needs 'tools/setup build' once"
@@ -312,7 +326,7 @@ help:
 clean:
 	rm -rf $(B)
 
-.PHONY: all run image unit stress fuzz-short fuzz probe conformance conformance-check kut system bench-mmu test test-all clang format help clean
+.PHONY: all run image unit stress fuzz-short fuzz probe conformance conformance-check kut system bench counts bench-mmu test test-all clang format help clean
 .DELETE_ON_ERROR:
 
 -include $(L0_OBJ:.o=.d) $(LOADER_OBJ:.o=.d) $(PROBE_OBJ:.o=.d)

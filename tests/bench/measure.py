@@ -35,7 +35,8 @@ class Row:
     name: str
     ticks: int
     operations: int = 1
-    counts: Counts = field(default_factory=dict)
+    counts: Counts = field(default_factory=dict)  # of the median batch
+    least: Counts = field(default_factory=dict)   # of the shortest one
 
 
 def _flat(cpu: dict[str, Any]) -> Counts:
@@ -84,9 +85,9 @@ def read_marks(path: Path, cores_apart: bool = False) -> dict[int, list[Counts]]
     return rows
 
 
-def median_batch(batches: list[Counts]) -> Counts:
-    """The batch of median length: no timer's interrupt is in it."""
-    return sorted(batches, key=lambda batch: batch["instructions"])[len(batches) // 2]
+
+def _each(batch: Counts, operations: int) -> Counts:
+    return {key: value / operations for key, value in batch.items()}
 
 
 def _gather(text: str, marks: dict[int, list[Counts]]) -> dict[int, Row]:
@@ -95,7 +96,9 @@ def _gather(text: str, marks: dict[int, list[Counts]]) -> dict[int, Row]:
         rows[int(number)] = Row(name, int(ticks), int(operations))
     for number, batches in marks.items():
         row = rows.setdefault(number, Row("", 0))
-        row.counts = {key: value / row.operations for key, value in median_batch(batches).items()}
+        batches = sorted(batches, key=lambda batch: batch["instructions"])
+        row.counts = _each(batches[len(batches) // 2], row.operations)
+        row.least = _each(batches[0], row.operations)
         row.ticks = row.ticks or int(row.counts["instructions"])
     return rows
 
@@ -145,18 +148,18 @@ def image_of(way: str, parts: list[str], path: Path, plastron: Path, cpus: int) 
 
 
 def measure(way: str, parts: list[str], cpus: int = 1, model: str = MODEL, plastron: Path = PLASTRON,
-            timeout: float = 3000) -> dict[int, Row]:
+            timeout: float = 3000, emulator: str = "") -> dict[int, Row]:
     """Boots L1 bare, under Plastron, or in QEMU under another Linux's KVM; the rows of these parts."""
+    emulator = emulator or choose_emulator()[0]
     RESULTS.mkdir(parents=True, exist_ok=True)
     name = f"{way}-{cpus}-{model}-{'-'.join(parts)}"
-    emulator = choose_emulator()[0]
     counts = RESULTS / f"{name}.counts" if emulator == "bochs" else None
     with tempfile.TemporaryDirectory() as directory:
         image = Path(directory) / "disk.img"
         image_of(way, parts, image, plastron, cpus)
         machine = Machine(image, cpus, model if emulator == "bochs" else None,
-                          2560 if way == "kvm" else 1024, log_path=RESULTS / f"{name}.log",
-                          counts=counts, counts_text=LOADER_SAYS)
+                          2560 if way == "kvm" else 1024, emulator,
+                          log_path=RESULTS / f"{name}.log", counts=counts, counts_text=LOADER_SAYS)
         with machine:
             if parts == ["probe"]:
                 machine.expect("probe: end", timeout)

@@ -9,7 +9,7 @@ import rows
 from measure import Counts, Row
 
 Results = dict[str, Any]
-TITLES = {"bare": "KVM alone", "plastron": "Plastron", "kvm": "KVM as L0"}
+TITLES = {"bare": "bare, one level", "plastron": "Plastron", "kvm": "KVM as L0"}
 COLOURS = {"bare": "#9aa5b1", "plastron": "#2a7f62", "kvm": "#c8553d"}
 COUNTED = ("exits", "vmread", "vmwrite", "vmptrld", "vmclear", "invept", "invvpid", "wrmsr", "rdmsr",
            "cpuid")

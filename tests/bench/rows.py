@@ -27,7 +27,7 @@ INSTRUCTIONS = Group("VMX instructions of L1", {
     66: "vmwrite of CR3_TARGET_COUNT", 67: "vmptrld of the current VMCS",
     68: "vmptrld of two in turn", 69: "vmptrst", 70: "vmclear and vmptrld", 71: "vmxoff and vmxon",
     72: "vmlaunch that fails", 73: "vmcall that fails", 74: "invept", 75: "invvpid",
-    76: "vmresume, cpuid in L2, exit"})
+    76: "the probe's entry, with six vmreads"})
 WORK = Group("L1's own work", {
     BOOT: "boot loader to user space, KVM loaded", 41: "system calls", 42: "pipe ping-pong",
     43: "memory streaming", 44: "files in memory", 45: "compile", IDLE: "10 s idle"})

@@ -269,12 +269,28 @@ static void test_acpi(void **state)
     assert_int_equal(acpi_cpu_count(0), 0);
 }
 
+/* 2 MiB for all, the image in it, and 96 KiB a core; more only for tables without 1-GiB pages. */
+static void test_own_bytes(void **state)
+{
+    const u64 image = 220 << 10, gib = SIZE_1G;
+
+    (void)state;
+    assert_int_equal(l0_own_bytes(image, 4 * gib, 0, 1), (2 << 20) + (96 << 10));
+    assert_int_equal(l0_own_bytes(image, 4 * gib, 0, 8), (2 << 20) + 8 * (96 << 10));
+    assert_int_equal(l0_own_bytes(image, 4096 * gib, 0, 1), (2 << 20) + (96 << 10));
+    assert_int_equal(l0_own_bytes(image, 64 * gib, 2, 1), (2 << 20) + (96 << 10));
+    assert_int_equal(l0_own_bytes(image, 1024 * gib, 2, 1),
+                     image + 1024 * 2 * PAGE_SIZE + L0_BYTES_OTHER + (96 << 10));
+    assert_true(l0_own_bytes(3 << 20, 4 * gib, 0, 1) > 3 << 20);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_elf_sound),         cmocka_unit_test(test_elf_damaged),
         cmocka_unit_test(test_elf_cut),           cmocka_unit_test(test_paging),
         cmocka_unit_test(test_paging_lower_half), cmocka_unit_test(test_acpi),
+        cmocka_unit_test(test_own_bytes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
