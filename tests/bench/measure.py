@@ -15,7 +15,7 @@ import mkboot  # noqa: E402
 import mkimage  # noqa: E402
 from emu import CACHE, Machine, choose_emulator  # noqa: E402
 
-RESULTS = TOP / "build" / "results"
+RESULTS = TOP / "build" / "bench"
 PLASTRON = TOP / "build" / "plastron.efi"
 PROBE = TOP / "build" / "probe.efi"
 MODEL = "corei7_skylake_x"
