@@ -153,16 +153,25 @@ static void fill_boot_info(const struct smp *smp, const struct config *config, u
     info.config = *config;
 }
 
-/* L0's image as it was before it was compressed; NULL if it is damaged, or memory is lacking. */
-static const void *unpack_image(void)
+static void free_image(const void *image)
+{
+    memory_free((uintptr_t)image, align_up(l0_image_size, PAGE_SIZE));
+}
+
+/* L0's image as it was before it was compressed, and its layout; NULL if it is damaged, or memory
+   is lacking. */
+static const void *unpack_image(struct elf_layout *layout)
 {
     size_t packed = (size_t)(l0_image_end - l0_image);
     u8 *image = (u8 *)memory_allocate(PAGES(l0_image_size));
 
-    if (image &&
-        lz4_decompress((const u8 *)l0_image, packed, image, l0_image_size) != l0_image_size)
+    if (!image)
         return NULL;
-    return image;
+    if (lz4_decompress((const u8 *)l0_image, packed, image, l0_image_size) == l0_image_size &&
+        elf_read(image, l0_image_size, layout))
+        return image;
+    free_image(image);
+    return NULL;
 }
 
 /* L0's page tables and EPT01 have a table for each GiB that they have no 1-GiB page for. */
@@ -185,26 +194,19 @@ static void plan_region(const struct smp *smp, const struct config *config,
     info.shadow_bytes = info.region_size - own;
 }
 
-bool start_l0(const struct smp *smp, const struct config *config, u64 acpi_rsdp,
-              char reason[REASON_MAX])
+/* Gives L0 its memory and its image; info is complete then. */
+static bool load_image(const struct smp *smp, const struct config *config, const void *image,
+                       const struct elf_layout *layout, char reason[REASON_MAX])
 {
-    const void *image = unpack_image();
-    struct elf_layout layout;
     struct memory_summary memory;
     u64 largest;
 
-    if (!image || !elf_read(image, l0_image_size, &layout)) {
-        format_string(reason, REASON_MAX,
-                      image ? "the L0 image inside plastron.efi is damaged"
-                            : "the L0 image inside plastron.efi is damaged, or memory is lacking");
-        return false;
-    }
     if (!memory_summarize(&memory)) {
         format_string(reason, REASON_MAX, "the firmware does not give out its memory map");
         return false;
     }
-    entry_point = layout.entry;
-    info.image_size = layout.image_size;
+    entry_point = layout->entry;
+    info.image_size = layout->image_size;
     plan_region(smp, config, &memory);
     info.region_base = memory_reserve(info.region_size, &largest);
     if (!info.region_base) {
@@ -215,9 +217,27 @@ bool start_l0(const struct smp *smp, const struct config *config, u64 acpi_rsdp,
             MIB(info.region_size), MIB(largest));
         return false;
     }
-    fill_boot_info(smp, config, acpi_rsdp);
     elf_load(image, (void *)info.region_base, info.image_size);
-    memory_free((uintptr_t)image, align_up(l0_image_size, PAGE_SIZE));
+    return true;
+}
+
+bool start_l0(const struct smp *smp, const struct config *config, u64 acpi_rsdp,
+              char reason[REASON_MAX])
+{
+    struct elf_layout layout;
+    const void *image = unpack_image(&layout);
+    bool loaded;
+
+    if (!image) {
+        format_string(reason, REASON_MAX,
+                      "the L0 image inside plastron.efi is damaged, or memory is lacking");
+        return false;
+    }
+    loaded = load_image(smp, config, image, &layout, reason);
+    free_image(image);
+    if (!loaded)
+        return false;
+    fill_boot_info(smp, config, acpi_rsdp);
     say(LOG_DEBUG, "L0 at 0x%llx, %llu MiB, %u core(s)", (unsigned long long)info.region_base,
         MIB(info.region_size), smp->cpu_count);
 

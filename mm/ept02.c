@@ -9,7 +9,8 @@
 #define NEIGHBOURS   8u /* entries that are filled at once, aligned */
 #define RECLAIM      32 /* pages at a time */
 #define PATIENCE_MAX 4
-#define GIVEN_PART   4 /* of all pages EPT01 gets one in so many at most, and cores do */
+#define GIVEN_PART   4 /* of all pages EPT01 gets one in so many at most, */
+#define LENT_PART    8 /* and cores for their vmcs02s */
 
 /* One of these: an entry is present. Bit 10 is ignored without mode-based execute control. */
 #define ALL_RIGHTS (EPT_RWX | EPT_EXEC_USER)
@@ -720,7 +721,7 @@ u64 ept02_give_page(struct ept02 *ept)
     u32 index = 0;
 
     spin_lock(&ept->lock);
-    if (ept->lent < ept->shadow.count / GIVEN_PART)
+    if (ept->lent < ept->shadow.count / LENT_PART)
         index = shadow_take(&ept->shadow);
     if (index)
         ept->lent++;

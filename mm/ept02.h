@@ -104,7 +104,7 @@ void ept02_prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 access
 /* A zeroed page's physical address, for an overlay; 0: not now, try again later. */
 u64 ept02_take_table(struct ept02 *ept);
 
-/* A zeroed page's physical address, for a core to keep. 0: none is free, or a quarter of all pages is
+/* A zeroed page's physical address, for a core to keep. 0: none is free, or an eighth of all pages is
    kept so. */
 u64 ept02_give_page(struct ept02 *ept);
 

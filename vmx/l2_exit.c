@@ -21,6 +21,7 @@
 #include "../hv/log.h"
 #include "../hv/panic.h"
 #include "../hv/vmcs.h"
+#include "../hv/vmcs01.h"
 
 bool l2_launched(const struct cpu *cpu) { return cpu->nested.current->launched; }
 
@@ -80,6 +81,13 @@ static void end_hidden_step(struct cpu *cpu)
 {
     if (cpu->step & STEP_HIDDEN)
         hidden_step_end(cpu);
+}
+
+/* vmcs02 loads CET state at the one entry that is not to come now. It is current. */
+static void end_cet_load(struct cpu *cpu)
+{
+    if (cpu->loads_cet)
+        vmcs_cet_loaded(cpu);
 }
 
 /* From vmcs02, in which L1 finds nothing of L0's, to vmcs01. */
@@ -145,6 +153,7 @@ static void exit_by_l0(struct cpu *cpu, u32 reason, u32 intr_info, u32 error_cod
 {
     struct vmcs02 *slot = cpu->nested.current;
 
+    end_cet_load(cpu);
     save_exit_information(slot->vmcs12);
     record(slot, VM_EXIT_REASON, reason);
     record(slot, EXIT_QUALIFICATION, 0);
@@ -182,6 +191,7 @@ void l2_entry_failed(struct cpu *cpu, u32 reason, u64 qualification)
     struct l2_leftover leftover = l1_host_read_leftover(slot->vmcs12);
 
     leftover.nmi_blocking_is_l2s = leftover.nmi_blocked = false;
+    end_cet_load(cpu);
     keep_nmi(cpu);
     forget_loaded_msrs(slot->vmcs12);
     record(slot, VM_EXIT_REASON, reason | VMX_EXIT_REASONS_FAILED_VMENTRY);
@@ -218,6 +228,7 @@ void l2_entry_vmfail(struct cpu *cpu, u64 error)
                   "checks of vmcs12 did not foresee",
                   cpu->index, error);
     end_hidden_step(cpu);
+    end_cet_load(cpu);
     keep_nmi(cpu);
     forget_loaded_msrs(cpu->nested.current->vmcs12);
     vmcs02_forget(cpu->nested.current);

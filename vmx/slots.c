@@ -78,6 +78,8 @@ static void write_back(struct cpu *cpu, struct vmcs02 *slot)
     vmcs_switch(slot->pa);
     vmcs02_save_guest(slot);
     vmcs02_leave(cpu, slot);
+    for (u32 i = 0; i < ARRAY_SIZE(slot->written); i++)
+        ept02_set_written(&l0.ept02, &slot->written[i], 0);
     phys_write(slot->vmcs12_pa + start, &slot->vmcs12->launch_state, sizeof(*slot->vmcs12) - start);
     slot->vmcs12_pa = NO_ADDRESS;
     if (slot == cpu->nested.current)

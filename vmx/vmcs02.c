@@ -16,6 +16,9 @@
 #include "../mm/ept02.h"
 #include "../mm/phys.h"
 
+/* In struct vmcs02, of what is in the VMCS: no such values are ever wanted. */
+#define UNKNOWN (~0ull)
+
 /* Controls that vmcs02 takes as they are, and the feature they exist with. */
 static const u16 plain_controls[] = {
     PAGE_FAULT_ERROR_CODE_MASK,
@@ -429,9 +432,6 @@ static void load_hot(struct cpu *cpu, struct vmcs02 *slot)
         vmcs02_load_ept(cpu, vmcs12);
 }
 
-/* No such values are ever wanted. */
-#define UNKNOWN (~0ull)
-
 void vmcs02_forget(struct vmcs02 *slot)
 {
     slot->controls_dirty = true;
@@ -544,7 +544,7 @@ static void save_mode(struct vmcs02 *slot)
     slot->efer = vmread_basic(GUEST_IA32_EFER);
     wide = slot->efer & EFER_LMA;
     if (wide != (bool)(slot->entry_controls & VM_ENTRY_IA32E_MODE))
-        slot->entry_controls ^= VM_ENTRY_IA32E_MODE;
+        slot->entry_controls = UNKNOWN;
     if (wide == (bool)(*entry & VM_ENTRY_IA32E_MODE) || !(l0.caps.misc & VMX_MISC_EFER_LMA))
         return;
     *entry ^= VM_ENTRY_IA32E_MODE;

@@ -1161,7 +1161,7 @@ static void taken_tables_are_zero(void **state)
     check_pages(10, 0);
 }
 
-/* They are zero, and cores get a quarter of all at most. */
+/* They are zero, and cores get an eighth of all at most. */
 static void pages_are_given_to_cores(void **state)
 {
     u32 given = 0;
@@ -1174,7 +1174,7 @@ static void pages_are_given_to_cores(void **state)
         memset(pool_va(pa), 0xff, PAGE_SIZE);
         given++;
     }
-    assert_int_equal(given, ept.shadow.count / 4);
+    assert_int_equal(given, ept.shadow.count / 8);
     check_pages(given, 0);
     while (ept02_take_table(&ept))
         given++;

@@ -332,7 +332,17 @@ void ept02_prefill(struct ept02 *ept, u32 root, u64 eptp12, u64 ngpa, u64 rights
 
 void vmcs01_flush_translations(void) {}
 void vmcs_init_host(struct cpu *cpu) { (void)cpu; }
-void vmcs_load_cet_once(struct cpu *cpu) { (void)cpu; }
+void vmcs_load_cet_once(struct cpu *cpu)
+{
+    vmcs_change(VM_ENTRY_CONTROLS, VM_ENTRY_LOAD_CET_STATE, VM_ENTRY_LOAD_CET_STATE);
+    cpu->loads_cet = true;
+}
+
+void vmcs_cet_loaded(struct cpu *cpu)
+{
+    vmcs_change(VM_ENTRY_CONTROLS, VM_ENTRY_LOAD_CET_STATE, 0);
+    cpu->loads_cet = false;
+}
 
 void epoch_set_walking(struct cpu *cpu, bool walks) { cpu->walks_ept02 = walks; }
 
@@ -1218,6 +1228,34 @@ static void a_pat_that_was_not_loaded(void **state)
     }
 }
 
+/* CET state is loaded at one entry alone: also if L2 exits before it. */
+static void cet_state_that_was_not_loaded(void **state)
+{
+    (void)state;
+    for (u32 round = 0; round < 3; round++) {
+        make_machine(true);
+        l0.caps.true_entry |= (u64)VM_ENTRY_LOAD_CET_STATE << 32;
+        run_on(0);
+        make_current(0);
+        vmwrite_by_L1(VM_ENTRY_CONTROLS, truth[0].vm_entry_controls | VM_ENTRY_LOAD_CET_STATE);
+        if (round == 2)
+            vmwrite_by_L1(PIN_BASED_VM_EXEC_CONTROL,
+                          truth[0].pin_based_vm_exec_control | PIN_BASED_NMI_EXITING);
+        cpu->init_pending = round == 0;
+        l2_enter(cpu, true);
+        assert_int_equal(cpu->in_l2, round != 0);
+        if (round == 1)
+            l2_entry_vmfail(cpu, VMXERR_ENTRY_INVALID_CONTROL_FIELD);
+        if (round == 2)
+            l2_nmi_exits(cpu);
+        assert_false(cpu->in_l2);
+        assert_false(cpu->loads_cet);
+        vmcs_switch(cpu->nested.current->pa);
+        assert_false(fake_vmcs[VM_ENTRY_CONTROLS] & VM_ENTRY_LOAD_CET_STATE);
+        vmcs_switch(cpu->vmcs01_pa);
+    }
+}
+
 /* L0 has put it into vmcs02, but the processor refuses the entry: it is not lost. */
 static void an_nmi_for_an_entry_that_is_refused(void **state)
 {
@@ -1278,6 +1316,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_init_does_not_hide_bad_guest_state),
         cmocka_unit_test(a_pat_that_was_not_loaded),
+        cmocka_unit_test(cet_state_that_was_not_loaded),
         cmocka_unit_test(an_nmi_for_an_entry_that_is_refused),
         cmocka_unit_test(no_gap_is_filled_while_waiting_for_a_sipi),
         cmocka_unit_test(with_shadowing),
