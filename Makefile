@@ -274,7 +274,7 @@ system: setup-build setup-emulator setup-guests setup-tests
 
 # What nesting costs: the same L1 and L2 bare, under Plastron, and under another Linux's KVM. CORES: on
 # so many at once, too.
-CORES := 1,2,4
+CORES := 1,2,4,8
 bench: setup-build setup-emulator setup-guests setup-bench
 	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/plastron.efi $(B)/probe.efi
 	@tests/bench/run --cores $(CORES)
