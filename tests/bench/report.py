@@ -92,6 +92,23 @@ def _counts_table(results: Results, way: str) -> list[str]:
             *_table(["", *COUNTED, "all instructions", "cycles, estimated"], lines)]
 
 
+def _exits_table(results: Results) -> list[str]:
+    """L0's exits meanwhile, by reason."""
+    names = header_names("vmx.h", r"X\((\w+), (\d+)\)")
+    lines = []
+    for group in rows.WORKS:
+        for number, name in group.rows.items():
+            row = results["ways"].get("plastron", {}).get(number)
+            if not row:
+                continue
+            exits = {key.split(":")[1]: count for key, count in row.counts.items() if key.startswith("exits:")}
+            most = sorted(exits.items(), key=lambda item: -item[1])
+            lines.append([f"{'L2: ' if group is rows.L2_WORK else ''}{name}", _number(row.counts.get("exits", 0)),
+                          ", ".join(f"{names.get(int(reason), reason)} {count:,.0f}" for reason, count in most)])
+    return ["### Exits to Plastron during the work, L1's and L2's, by reason", "",
+            *_table(["", "all", ""], lines)] if lines else []
+
+
 def _cores_table(results: Results) -> list[str]:
     lines: list[list[str]] = []
     counts = sorted({int(count) for way in results["cores"].values() for count in way})
@@ -114,7 +131,7 @@ def _footprint_table(results: Results) -> list[str]:
 def _fields_table(results: Results) -> list[str]:
     """The fields that L1 reads and writes most while a Linux boots as L2."""
     plastron = results["ways"].get("plastron", {}).get(rows.L2_BOOT, Row("", 0)).counts
-    names = field_names()
+    names = header_names("vmcs_fields.h", r"X\((\w+), (0x[0-9a-f]+),")
     lines = []
     fields = {key.split(":")[1] for key in plastron if key.startswith(("reads:", "writes:"))}
     total = {field: plastron.get(f"reads:{field}", 0) + plastron.get(f"writes:{field}", 0) for field in fields}
@@ -125,10 +142,10 @@ def _fields_table(results: Results) -> list[str]:
             *_table(["field", "VMREAD", "VMWRITE"], lines)] if lines else []
 
 
-def field_names() -> dict[int, str]:
-    text = (Path(__file__).resolve().parents[2] / "include" / "vmcs_fields.h").read_text()
-    found = re.findall(r"X\((\w+), (0x[0-9a-f]+),", text)
-    return {int(encoding, 16): name for name, encoding in found}
+def header_names(header: str, pattern: str) -> dict[int, str]:
+    """What the X lists of a header call the numbers."""
+    text = (Path(__file__).resolve().parents[2] / "include" / header).read_text()
+    return {int(number, 0): name for name, number in re.findall(pattern, text)}
 
 
 def tables(results: Results) -> str:
@@ -151,7 +168,7 @@ def tables(results: Results) -> str:
                           for n, row in sorted(found.items()) if n in rows.NAMES and n != rows.BOOT])]
     if results.get("cores"):
         lines += _cores_table(results)
-    lines += _fields_table(results)
+    lines += _exits_table(results) + _fields_table(results)
     lines += _footprint_table(results)
     return "\n".join(lines)
 
