@@ -52,5 +52,5 @@ class TestFewShadowPages:
     def test_churn(self, l1: L1) -> None:
         churn_and_log(l1)
         shadow = re.search(r"shadow: (\d+) pages, (\d+) in use", l1.run("plastronctl stat"))
-        # What L0 hides is a multiple of 2 MiB: it has that budget, and what is left of the last.
-        assert shadow and int(shadow[2]) <= int(shadow[1]) < 1024, shadow
+        # With two cores 3 MiB are the least. What L0 hides is a multiple of 2 MiB: the rest is budget too.
+        assert shadow and int(shadow[2]) <= int(shadow[1]) < 1280, shadow
