@@ -23,7 +23,7 @@ CFLAGS_UNIT := -std=gnu11 -O1 -g $(WARNINGS) -Wconversion -fsanitize=address,und
 	-fno-sanitize-recover=all $(INCLUDES) -Itests/unit
 
 # What an exit of L2 runs through is made to be fast, all else to be small.
-FAST := hv/exit.c hv/inject.c vmx/instructions.c vmx/l2_enter.c vmx/l2_exit.c vmx/l1_host.c \
+FAST := hv/exit.c hv/exit_cpuid.c hv/inject.c vmx/instructions.c vmx/l2_enter.c vmx/l2_exit.c vmx/l1_host.c \
 	vmx/vmcs02.c vmx/slots.c vmx/operand.c vmx/decode.c vmx/ept_violation.c vmx/capabilities.c \
 	vmx/check_controls.c mm/ept02.c mm/ept12.c mm/shadow.c mm/watch.c mm/exposure.c mm/walk.c mm/phys.c
 L0_C := $(wildcard hv/*.c vmx/*.c mm/*.c drivers/*.c)

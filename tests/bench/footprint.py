@@ -25,7 +25,9 @@ def footprint(plastron: Path, ways: dict[str, dict[int, Row]]) -> dict[str, int]
     if logs:
         _, result["memory, 1 core"], result["shadow page tables, 1 core"] = hidden_bytes(logs[-1])
     for log in sorted(RESULTS.glob(f"plastron-*-{MODEL}-cores.log")):
-        cores, result[f"memory, {log.name.split('-')[1]} cores"], _ = hidden_bytes(log)
+        cores, own, _ = hidden_bytes(log)
+        if cores > 1:
+            result[f"memory, {cores} cores"] = own
     if "bare" in ways and "plastron" in ways and 39 in ways["bare"]:
         result["instructions added to the boot"] = int(
             ways["plastron"][39].counts["instructions"] - ways["bare"][39].counts["instructions"])

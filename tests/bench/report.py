@@ -254,10 +254,15 @@ def _draw_cores(directory: Path, results: Results) -> None:
         return
     numbers = [n for n in (*rows.KERNEL.rows, *rows.USER.rows, 9) if n in by_count[str(counts[0])]]
     first = by_count[str(counts[0])]
-    series = {rows.NAMES[n]: [long_value(by_count[str(count)][n]) / long_value(first[n])
+
+    def cost(row: Row) -> float:
+        return row.counts.get("root") or long_value(row)
+
+    series = {rows.NAMES[n]: [cost(by_count[str(count)][n]) / cost(first[n])
                               for count in counts if n in by_count[str(count)]] for n in numbers}
-    _lines(directory / "bench-cores.svg", "Operations on each core at once, against one core alone",
-           "cores", counts, series)
+    _lines(directory / "bench-cores.svg",
+           "What L0 executes for an operation, on each core at once, against one core alone", "cores", counts,
+           series)
 
 
 # --- limits

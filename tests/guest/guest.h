@@ -92,6 +92,8 @@ void guest_load_idt(void);
 void guest_send(uint32_t destination, uint32_t command); // an interrupt, through the APIC
 void guest_start(uint32_t vcpu);
 void guest_meet(void); // waits for all vCPUs to come here
+// Halts until a counter that an interrupt handler raises has reached a value.
+void guest_wait(const volatile uint32_t *counter, uint32_t value);
 
 #define TEXT_OF(number) #number
 #define TEXT(number)    TEXT_OF(number)

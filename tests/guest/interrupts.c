@@ -11,18 +11,6 @@ HANDLER static void guest_on_tick(struct interrupt_frame *frame)
     guest_apic_write(0xb0, 0);
 }
 
-// Halts until a counter that an interrupt handler raises has reached a value.
-static void guest_wait(volatile uint32_t *counter, uint32_t value)
-{
-    for (;;) {
-        __asm__ volatile("cli");
-        if (*counter >= value)
-            break;
-        __asm__ volatile("sti\n hlt" ::: "memory");
-    }
-    __asm__ volatile("sti");
-}
-
 #define TIMER_VECTOR 0x40
 
 static void guest_check_deadline_timer(void)

@@ -56,6 +56,17 @@ void guest_start(uint32_t vcpu)
     guest_send(vcpu, 0x4600 | BOOT_CODE >> 12); // startup
 }
 
+void guest_wait(const volatile uint32_t *counter, uint32_t value)
+{
+    for (;;) {
+        __asm__ volatile("cli");
+        if (*counter >= value)
+            break;
+        __asm__ volatile("sti\n hlt" ::: "memory");
+    }
+    __asm__ volatile("sti");
+}
+
 void guest_meet(void)
 {
     uint32_t come = __atomic_fetch_add(&guest_met, 1, __ATOMIC_SEQ_CST);

@@ -121,13 +121,7 @@ static void guest_measure_timer(void)
         mark_begin(ROW_TIMER);
         guest_deadline = __builtin_ia32_rdtsc() + DEADLINE;
         guest_wrmsr(MSR_TSC_DEADLINE, guest_deadline);
-        for (;;) {
-            __asm__ volatile("cli");
-            if (guest_interrupts[0] != before)
-                break;
-            __asm__ volatile("sti\n hlt" ::: "memory");
-        }
-        __asm__ volatile("sti");
+        guest_wait(&guest_interrupts[0], before + 1);
         guest_taken[ROW_TIMER][batch] = guest_latency;
         mark_end(ROW_TIMER);
     }
@@ -150,23 +144,12 @@ static void guest_operations(void)
 
 static volatile uint32_t guest_second_ready;
 
-static void guest_await_interrupt(uint32_t vcpu, uint32_t value)
-{
-    for (;;) {
-        __asm__ volatile("cli");
-        if (guest_interrupts[vcpu] >= value)
-            break;
-        __asm__ volatile("sti\n hlt" ::: "memory");
-    }
-    __asm__ volatile("sti");
-}
-
 static void guest_ping(void)
 {
     uint32_t before = guest_interrupts[0];
 
     guest_send(1, VECTOR);
-    guest_await_interrupt(0, before + 1);
+    guest_wait(&guest_interrupts[0], before + 1);
 }
 
 static void guest_answer(void)
@@ -175,7 +158,7 @@ static void guest_answer(void)
     guest_apic_write(0xf0, 0x1ff);
     guest_second_ready = 1;
     for (uint32_t i = 1;; i++) {
-        guest_await_interrupt(1, i);
+        guest_wait(&guest_interrupts[1], i);
         guest_send(0, VECTOR);
     }
 }
