@@ -2,7 +2,9 @@
 import re
 from pathlib import Path
 
-from measure import MODEL, RESULTS, Row
+from typing import Any
+
+from measure import RESULTS, run_name
 
 HIDDEN = re.compile(r"Plastron: (\d+) KiB at \S+ are hidden from L1, (\d+) KiB of it for shadow")
 BANNER = re.compile(r"Plastron \d\S*: (\d+) core")
@@ -19,13 +21,15 @@ def hidden_bytes(log: Path) -> tuple[int, int, int]:
     return int(cores[1]), total - shadow, shadow
 
 
-def footprint(plastron: Path, ways: dict[str, dict[int, Row]]) -> dict[str, int]:
+def footprint(plastron: Path, parts: list[str], results: dict[str, Any]) -> dict[str, int]:
+    """Of the runs that these results are from."""
+    ways = results["ways"]
     result = {"plastron.efi": plastron.stat().st_size}
-    logs = sorted(RESULTS.glob(f"plastron-1-{MODEL}-operations*.log"))
-    if logs:
-        _, result["memory, 1 core"], result["shadow page tables, 1 core"] = hidden_bytes(logs[-1])
-    for log in sorted(RESULTS.glob(f"plastron-*-{MODEL}-cores.log")):
-        cores, own, _ = hidden_bytes(log)
+    if "plastron" in ways:
+        log = RESULTS / f"{run_name('plastron', parts)}.log"
+        _, result["memory, 1 core"], result["shadow page tables, 1 core"] = hidden_bytes(log)
+    for count in sorted(map(int, results["cores"].get("plastron", {}))):
+        cores, own, _ = hidden_bytes(RESULTS / f"{run_name('plastron', ['cores'], count)}.log")
         if cores > 1:
             result[f"memory, {cores} cores"] = own
     if "bare" in ways and "plastron" in ways and 39 in ways["bare"]:

@@ -147,12 +147,17 @@ def image_of(way: str, parts: list[str], path: Path, plastron: Path, cpus: int) 
     mkboot.make_boot(path, l1, plastron if way == "plastron" else None)
 
 
+def run_name(way: str, parts: list[str], cpus: int = 1, model: str = MODEL) -> str:
+    """What the files of a run are called in RESULTS."""
+    return f"{way}-{cpus}-{model}-{'-'.join(parts)}"
+
+
 def measure(way: str, parts: list[str], cpus: int = 1, model: str = MODEL, plastron: Path = PLASTRON,
             timeout: float = 3000, emulator: str = "") -> dict[int, Row]:
     """Boots L1 bare, under Plastron, or in QEMU under another Linux's KVM; the rows of these parts."""
     emulator = emulator or choose_emulator()[0]
     RESULTS.mkdir(parents=True, exist_ok=True)
-    name = f"{way}-{cpus}-{model}-{'-'.join(parts)}"
+    name = run_name(way, parts, cpus, model)
     counts = RESULTS / f"{name}.counts" if emulator == "bochs" else None
     with tempfile.TemporaryDirectory() as directory:
         image = Path(directory) / "disk.img"

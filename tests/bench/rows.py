@@ -39,7 +39,7 @@ OPERATIONS = (KERNEL, USER, MEMORY, INSTRUCTIONS)  # an operation is short: tick
 WORKS = (WORK, L2_WORK)  # these are long: instructions of all levels in all
 NAMES = {number: name for group in (*OPERATIONS, TURNS, *WORKS) for number, name in group.rows.items()}
 
-# Issue 5's limits, corei7_skylake_x, one core: ticks under Plastron.
+# Limits, corei7_skylake_x, one core: ticks under Plastron.
 TICKS_MAX = {1: 1900, 2: 4700, 5: 4100, 12: 4800}
 # L0's exits for one exit of L2 that L1 handles by one.
 TWO_EXITS = (1, 3, 4, 5, 6, 7, 12)
@@ -55,7 +55,7 @@ FLAT = 0.05            # growth with cores and vCPUs
 
 # Cycles that VMX instructions and the like take on a processor, for an estimate. Published: a bare VM
 # exit and entry by CPUID, 632 on a Core i7-6700K (github.com/yulyugin/vmlatency); VMREAD, about 30
-# (a Linux commit on KVM, "KVM: VMX: Use a flag to cache ... VM-exit info", 2020); CPUID, 276 for a leaf
+# (a Linux patch on KVM, message 20200502043234.12481-3-sean.j.christopherson@intel.com); CPUID, 276 for a leaf
 # of the extended state on Skylake-SP (Linux commit 1201f22); WRMSR, 144 for IA32_SYSENTER_ESP on
 # Kaby Lake (github.com/AlessandroSangiuliano/Uros/issues/348). Assumed, as nothing was found: VMWRITE as
 # VMREAD, the rest in the hundreds, RDMSR 40. Any other instruction counts as one cycle.
