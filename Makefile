@@ -26,7 +26,7 @@ CFLAGS_UNIT := -std=gnu11 -O1 -g $(WARNINGS) -Wconversion -fsanitize=address,und
 FAST := hv/exit.c hv/exit_cpuid.c hv/inject.c vmx/instructions.c vmx/l2_enter.c vmx/l2_exit.c vmx/l1_host.c \
 	vmx/vmcs02.c vmx/slots.c vmx/operand.c vmx/decode.c vmx/ept_violation.c vmx/capabilities.c \
 	vmx/check_controls.c mm/ept02.c mm/ept12.c mm/shadow.c mm/watch.c mm/exposure.c mm/walk.c mm/phys.c
-L0_C := $(wildcard hv/*.c vmx/*.c mm/*.c drivers/*.c)
+L0_C := $(wildcard hv/*.c hv/monitor/*.c vmx/*.c mm/*.c drivers/*.c)
 L0_ASM := $(wildcard hv/*.asm)
 L0_OBJ = $(L0_C:%.c=$(B)/l0/%.o) $(L0_ASM:%.asm=$(B)/l0/%.asm.o)
 # A hook in place of a function of L0, for a test's own build: see the panic target.

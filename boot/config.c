@@ -1,8 +1,9 @@
 #include "config.h"
 #include "hv/format.h"
 
-#define DEFAULT_BAUD   115200
-#define UART_REGISTERS 8
+#define DEFAULT_BAUD         115200
+#define DEFAULT_MONITOR_RATE 100
+#define UART_REGISTERS       8
 
 /* A piece of the file; not zero-terminated. */
 struct slice {
@@ -17,6 +18,9 @@ struct choice {
 
 static const struct choice consoles[] = {{"com1", 0x3f8}, {"com2", 0x2f8}, {"com3", 0x3e8},
                                          {"com4", 0x2e8}, {"none", 0},     {NULL, 0}};
+
+static const struct choice monitors[] = {{"none", 0},     {"com1", 0x3f8}, {"com2", 0x2f8},
+                                         {"com3", 0x3e8}, {"com4", 0x2e8}, {NULL, 0}};
 
 static const struct choice bauds[] = {{"9600", 9600},   {"19200", 19200},   {"38400", 38400},
                                       {"57600", 57600}, {"115200", 115200}, {NULL, 0}};
@@ -178,14 +182,19 @@ static bool parse_log(struct config *config, struct slice value)
     return choose(value, levels, &config->log_level);
 }
 
+static bool parse_switch(struct slice value, bool *on)
+{
+    u32 chosen;
+
+    if (!choose(value, switches, &chosen))
+        return false;
+    *on = chosen;
+    return true;
+}
+
 static bool parse_nested(struct config *config, struct slice value)
 {
-    u32 on;
-
-    if (!choose(value, switches, &on))
-        return false;
-    config->nested = on;
-    return true;
+    return parse_switch(value, &config->nested);
 }
 
 static bool parse_cpuid(struct config *config, struct slice value)
@@ -218,25 +227,55 @@ static bool parse_mask(struct config *config, struct slice value)
     return true;
 }
 
-static bool parse_shadow(struct config *config, struct slice value)
+/* A decimal number from least to most. */
+static bool parse_decimal(struct slice value, u32 least, u32 most, u32 *number)
 {
-    u32 number = 0;
+    u32 sum = 0;
 
-    if (choose(value, shadow_names, &config->shadow))
-        return true;
     for (size_t i = 0; i < value.size; i++) {
         u32 digit = digit_value(value.at[i]);
 
         if (digit > 9)
             return false;
-        number = number * 10 + digit;
-        if (number > CONFIG_SHADOW_MAX)
+        sum = sum * 10 + digit;
+        if (sum > most)
             return false;
     }
-    if (number < CONFIG_SHADOW_MIN)
+    if (!value.size || sum < least)
         return false;
-    config->shadow = number;
+    *number = sum;
     return true;
+}
+
+static bool parse_shadow(struct config *config, struct slice value)
+{
+    return choose(value, shadow_names, &config->shadow) ||
+           parse_decimal(value, CONFIG_SHADOW_MIN, CONFIG_SHADOW_MAX, &config->shadow);
+}
+
+static bool parse_monitor(struct config *config, struct slice value)
+{
+    u32 port;
+
+    if (!choose(value, monitors, &port))
+        return false;
+    config->monitor_port = (u16)port;
+    return true;
+}
+
+static bool parse_monitor_rate(struct config *config, struct slice value)
+{
+    return parse_decimal(value, 1, CONFIG_MONITOR_RATE_MAX, &config->monitor_rate);
+}
+
+static bool parse_trace(struct config *config, struct slice value)
+{
+    return parse_switch(value, &config->trace);
+}
+
+static bool parse_stats(struct config *config, struct slice value)
+{
+    return parse_switch(value, &config->stats);
 }
 
 static void default_next(struct config *config)
@@ -259,6 +298,17 @@ static void default_mask(struct config *config) { config->mask = 0; }
 
 static void default_shadow(struct config *config) { config->shadow = 0; }
 
+static void default_monitor(struct config *config) { config->monitor_port = 0; }
+
+static void default_monitor_rate(struct config *config)
+{
+    config->monitor_rate = DEFAULT_MONITOR_RATE;
+}
+
+static void default_trace(struct config *config) { config->trace = false; }
+
+static void default_stats(struct config *config) { config->stats = true; }
+
 static const struct key {
     const char *name;
     bool (*parse)(struct config *config, struct slice value);
@@ -278,6 +328,11 @@ static const struct key {
     {"mask", parse_mask, default_mask, features, "none, several separated by commas", "none"},
     {"shadow", parse_shadow, default_shadow, shadow_names, "a number of MiB from 2 to 65536",
      "auto"},
+    {"monitor", parse_monitor, default_monitor, monitors, NULL, "none"},
+    {"monitor_rate", parse_monitor_rate, default_monitor_rate, NULL, "a number from 1 to 1000",
+     "100"},
+    {"trace", parse_trace, default_trace, switches, NULL, "off"},
+    {"stats", parse_stats, default_stats, switches, NULL, "on"},
 };
 
 struct parser {

@@ -13,6 +13,11 @@
  *   nested   on, off                                                                   on
  *   cpuid    native, hypervisor                                                        native
  *   mask     names of PLASTRON_FEATURES, separated by commas; or none                  none
+ *   shadow   2 to 65536, auto                                                          auto
+ *   monitor  none, com1, com2, com3, com4                                              none
+ *   monitor_rate  1 to 1000                                                            100
+ *   trace    on, off                                                                   off
+ *   stats    on, off                                                                   on
  */
 #ifndef PLASTRON_BOOT_CONFIG_H
 #define PLASTRON_BOOT_CONFIG_H

@@ -12,7 +12,8 @@
 #define ALL_WARNINGS_MAX (64 * 1024)
 #define DESCRIPTION_MAX  (CONFIG_PATH_MAX + 2048)
 
-#define KEYS               "next, console, baud, log, nested, cpuid, mask, shadow"
+#define KEYS               "next, console, baud, log, nested, cpuid, mask, shadow, monitor, " \
+                           "monitor_rate, trace, stats"
 #define UNKNOWN(line, key) "c:" #line ": unknown key \"" key "\"; accepted: " KEYS "\n"
 #define BAD(line, key, value, accepted, standard)                                                  \
     "c:" #line ": " key "=\"" value "\" is not accepted; accepted: " accepted                      \
@@ -28,6 +29,8 @@
 #define BAD_NESTED(value) BAD(1, "nested", value, "on, off", "on")
 #define BAD_CPUID(value)  BAD(1, "cpuid", value, "native, hypervisor", "native")
 #define BAD_SHADOW(value) BAD(1, "shadow", value, "auto, a number of MiB from 2 to 65536", "auto")
+#define BAD_MONITOR(value) BAD(1, "monitor", value, "none, com1, com2, com3, com4", "none")
+#define BAD_RATE(value)    BAD(1, "monitor_rate", value, "a number from 1 to 1000", "100")
 
 static const struct row {
     const char *text;
@@ -86,6 +89,22 @@ static const struct row {
     {"shadow=0x10", "", BAD_SHADOW("0x10")},
     {"shadow=", "", BAD_SHADOW("")},
     {"shadow=-2", "", BAD_SHADOW("-2")},
+    {"monitor=none", "", ""},
+    {"monitor=com1", "monitor=0x3f8", ""},
+    {"monitor=com2", "monitor=0x2f8", ""},
+    {"monitor=0x2f8", "", BAD_MONITOR("0x2f8")},
+    {"monitor=", "", BAD_MONITOR("")},
+    {"monitor_rate=1", "rate=1", ""},
+    {"monitor_rate=1000", "rate=1000", ""},
+    {"monitor_rate=0", "", BAD_RATE("0")},
+    {"monitor_rate=1001", "", BAD_RATE("1001")},
+    {"monitor_rate=", "", BAD_RATE("")},
+    {"trace=on", "trace=1", ""},
+    {"trace=off", "", ""},
+    {"trace=yes", "", BAD(1, "trace", "yes", "on, off", "off")},
+    {"stats=off", "stats=0", ""},
+    {"stats=on", "", ""},
+    {"stats=", "", BAD(1, "stats", "", "on, off", "on")},
 
     /* Blanks, line ends, comments, byte order mark. */
     {" \t log \t= \tdebug \t", "log=debug", ""},
@@ -163,6 +182,14 @@ static const char *describe(const struct config *config, char *text)
         at += sprintf(at, " cpuid=hypervisor");
     if (config->shadow)
         at += sprintf(at, " shadow=%u", config->shadow);
+    if (config->monitor_port)
+        at += sprintf(at, " monitor=%#x", config->monitor_port);
+    if (config->monitor_rate != 100)
+        at += sprintf(at, " rate=%u", config->monitor_rate);
+    if (config->trace)
+        at += sprintf(at, " trace=%d", config->trace);
+    if (!config->stats)
+        at += sprintf(at, " stats=%d", config->stats);
     for (u32 i = 0; i < FEATURE_COUNT; i++) {
         if (config->mask & FEATURE_BIT(i))
             at += sprintf(at, "%s%s",
