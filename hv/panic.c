@@ -13,6 +13,7 @@
 #include "trap.h"
 #include "vmcs_dump.h"
 #include "x86.h"
+#include "monitor/monitor.h"
 #include "../drivers/lapic.h"
 
 #define BACKTRACE_MAX   32
@@ -105,6 +106,7 @@ _Noreturn void panic_stop_this_core(void)
     if (cpu && cpu->index < MAX_CPUS && !stopped[cpu->index]) {
         stopped[cpu->index] = 1;
         __atomic_add_fetch(&stopped_count, 1, __ATOMIC_RELEASE);
+        monitor_serve_dead(cpu);
     }
     halt();
 }
@@ -317,6 +319,8 @@ static _Noreturn void stop_machine(const char *reason, const struct trap_frame *
     log_raw("the log before:\n");
     log_replay(log_end, REPLAY_LINES);
     log_raw("Plastron: machine stopped: switch off or reset\n");
+    if (cpu)
+        monitor_post_mortem(frame);
     halt();
 }
 
