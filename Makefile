@@ -172,6 +172,7 @@ UNIT_pool := mm/pool.c $(FAKE)
 UNIT_pool_faults := $(EPT02) mm/overlay.c
 UNIT_FLAGS_ept02_random := -Wl,--wrap=shadow_take,--wrap=shadow_new,--wrap=pool_alloc
 UNIT_FLAGS_pool_faults := $(UNIT_FLAGS_ept02_random)
+UNIT_recorder := hv/recorder.c hv/exit_names.c hv/vmx_errors.c hv/format.c
 UNIT_route := vmx/route.c $(FAKE)
 UNIT_shadow := mm/shadow.c $(FAKE)
 UNIT_symbols := hv/symbols.c
