@@ -16,9 +16,11 @@ INCLUDES := -Iinclude -I.
 CFLAGS_L0 := -std=gnu11 -g $(WARNINGS) -Wconversion -ffreestanding -I$(B) -fno-stack-protector \
 	-mcmodel=kernel -mgeneral-regs-only -mno-red-zone -fno-pic -fno-pie \
 	-fno-omit-frame-pointer -fno-asynchronous-unwind-tables $(INCLUDES)
-CFLAGS_EFI := -std=gnu11 -Os $(WARNINGS) -ffreestanding -fpic -fshort-wchar \
-	-fno-stack-protector -mno-red-zone -fno-strict-aliasing -DGNU_EFI_USE_MS_ABI \
-	$(INCLUDES) -isystem /usr/include/efi -isystem /usr/include/efi/x86_64
+USE_EFI := -fshort-wchar -DGNU_EFI_USE_MS_ABI -isystem /usr/include/efi \
+	-isystem /usr/include/efi/x86_64
+CFLAGS_EFI := -std=gnu11 -Os $(WARNINGS) -ffreestanding -fpic -fvisibility=hidden \
+	-fno-stack-protector -mno-red-zone -mgeneral-regs-only -fno-strict-aliasing \
+	$(INCLUDES) $(USE_EFI)
 CFLAGS_UNIT := -std=gnu11 -O1 -g $(WARNINGS) -Wconversion -fsanitize=address,undefined \
 	-fno-sanitize-recover=all $(INCLUDES) -Itests/unit
 
@@ -37,7 +39,7 @@ else ifneq ($(findstring gcc,$(CC)),)
 # An exit goes through a dozen files: the compiler sees it as a whole. (--wrap needs calls to remain.)
 LTO := -flto
 endif
-LOADER_C := $(wildcard boot/*.c) hv/format.c
+LOADER_C := $(wildcard boot/*.c) hv/format.c hv/lib.c
 LOADER_ASM := $(wildcard boot/*.asm)
 LOADER_OBJ := $(LOADER_C:%.c=$(B)/efi/%.o) $(LOADER_ASM:%.asm=$(B)/efi/%.asm.o)
 
@@ -95,7 +97,7 @@ $(B)/plastron-l0.lz4: $(B)/plastron-l0.elf
 $(B)/efi/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(CFLAGS_EFI) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CFLAGS_EFI) -ffunction-sections -MMD -MP -c $< -o $@
 
 $(B)/efi/%.asm.o: %.asm
 	@mkdir -p $(@D)
@@ -105,15 +107,15 @@ $(B)/efi/%.asm.o: %.asm
 $(B)/efi/boot/l0_image.asm.o: $(B)/plastron-l0.lz4
 $(B)/efi/boot/l0_image.asm.o: NASM_FLAGS = -DL0_SIZE=$(shell stat -c %s $(B)/plastron-l0.elf)
 
-LINK_EFI = ld -nostdlib -znocombreloc -shared -Bsymbolic --no-undefined -z noexecstack \
-	-T /usr/lib/elf_x86_64_efi.lds /usr/lib/crt0-efi-x86_64.o
-OBJCOPY_EFI = objcopy -j .text -j .sdata -j .data -j .dynamic -j .dynsym -j '.rel*' -j .reloc \
-	--target efi-app-x86_64 --subsystem 10
+LINK_EFI = ld -nostdlib -shared -Bsymbolic --no-undefined -z noexecstack
+OBJCOPY_EFI = objcopy --strip-all --target efi-app-x86_64 --subsystem 10 -j .text -j .data -j .reloc
 
-$(B)/plastron.efi: $(LOADER_OBJ)
+# The loader has to be small: it does without gnu-efi's library, start and relocations.
+$(B)/plastron.efi: $(LOADER_OBJ) boot/loader.ld
 	$(call say,LD)
-	$(Q)$(LINK_EFI) $(LOADER_OBJ) -o $(B)/plastron.so -L/usr/lib -lefi -lgnuefi
-	$(Q)$(OBJCOPY_EFI) $(B)/plastron.so $@
+	$(Q)$(LINK_EFI) --gc-sections -z pack-relative-relocs -T boot/loader.ld $(LOADER_OBJ) \
+		-o $(B)/plastron.so
+	$(Q)$(OBJCOPY_EFI) -j .bss $(B)/plastron.so $@
 
 # The probe: an EFI program that is itself a small hypervisor.
 PROBE_OBJ := $(patsubst tests/probe/%.c,$(B)/probe/%.o,$(wildcard tests/probe/*.c)) \
@@ -122,7 +124,7 @@ PROBE_OBJ := $(patsubst tests/probe/%.c,$(B)/probe/%.o,$(wildcard tests/probe/*.
 $(B)/probe/%.o: tests/probe/%.c
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(CFLAGS_EFI) -g -fvisibility=hidden -mgeneral-regs-only -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CFLAGS_EFI) -g -MMD -MP -c $< -o $@
 
 $(B)/probe/%.asm.o: tests/probe/%.asm $(wildcard tests/probe/*.inc)
 	@mkdir -p $(@D)
@@ -131,8 +133,9 @@ $(B)/probe/%.asm.o: tests/probe/%.asm $(wildcard tests/probe/*.inc)
 
 $(B)/probe.efi: $(PROBE_OBJ)
 	$(call say,LD)
-	$(Q)$(LINK_EFI) $(PROBE_OBJ) -o $(B)/probe.so -L/usr/lib -lgnuefi
-	$(Q)$(OBJCOPY_EFI) -j .rodata $(B)/probe.so $@
+	$(Q)$(LINK_EFI) -z nocombreloc -T /usr/lib/elf_x86_64_efi.lds /usr/lib/crt0-efi-x86_64.o \
+		$(PROBE_OBJ) -o $(B)/probe.so -L/usr/lib -lgnuefi
+	$(Q)$(OBJCOPY_EFI) -j .rodata -j .dynamic -j .dynsym -j '.rel*' $(B)/probe.so $@
 
 # Host unit tests: each a program of its test file and the sources it names, under sanitizers.
 CHECKS := vmx/check_controls.c vmx/check_host.c vmx/check_guest.c vmx/capabilities.c
@@ -154,6 +157,8 @@ UNIT_ept02 := $(EPT02)
 UNIT_ept02_random := $(EPT02)
 UNIT_exposure := mm/exposure.c
 UNIT_ept12 := mm/ept12.c $(FAKE)
+UNIT_firmware := boot/firmware.c
+UNIT_FLAGS_firmware := $(USE_EFI)
 UNIT_format := hv/format.c hv/log_ring.c
 UNIT_l2_enter := vmx/l2_enter.c vmx/l2_exit.c vmx/ept_violation.c vmx/slots.c vmx/direct.c \
 	vmx/vmcs02.c vmx/bitmaps.c hv/inject.c $(CHECKS)
