@@ -1,6 +1,6 @@
 #include "recorder.h"
 
-#include "exit_names.h"
+#include "names.h"
 #include "format.h"
 #include "lib.h"
 #include "vmx.h"

@@ -11,7 +11,6 @@
     X(mp)                                                                                          \
     X(vmcs)                                                                                        \
     X(vmcs12)                                                                                      \
-    X(check)                                                                                       \
     X(ept)                                                                                         \
     X(translate)                                                                                   \
     X(mem)                                                                                         \

@@ -122,10 +122,12 @@ void uart_recover(void)
     uart.taken = true;
 }
 
-#define IER_RECEIVED  0x01
-#define IIR_FIFO_ON   0xc0
-#define IIR_RECEIVED  0x04
-#define FCR_CLEAR_IN  0x02
+#define IER_RECEIVED 0x01
+#define IIR_NONE     0x01
+#define IIR_RECEIVED 0x04
+#define IIR_FIFO_ON  0xc0
+#define FCR_CLEAR_IN 0x02
+#define LSR_ALL_SENT 0x60
 
 static u8 guest_data(void)
 {
@@ -165,12 +167,23 @@ static u8 guest_register(u16 reg)
     }
 }
 
+/* What is hidden is idle: the firmware may use it as a console, and goes on after it is hidden. To
+   who looks for a UART its registers keep nothing: there is none. */
+static u8 hidden_register(u16 reg)
+{
+    switch (reg) {
+    case UART_FCR: return IIR_NONE;
+    case UART_LSR: return LSR_ALL_SENT;
+    default: return 0;
+    }
+}
+
 u8 uart_guest_in(u16 port)
 {
     u8 value;
 
     if (!uart.shared)
-        return 0xff;
+        return hidden_register((u16)(port - uart.port));
     spin_lock(&uart.lock);
     value = guest_register((u16)(port - uart.port));
     spin_unlock(&uart.lock);
