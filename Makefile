@@ -242,6 +242,11 @@ unit: setup-build
 	@$(MAKE) --no-print-directory -j$$(nproc) $(UNIT_BIN)
 	@tests/unit/run $(UNIT_BIN)
 
+# The tools that run on this host.
+tools-test: setup-build setup-tests setup-bench
+	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/unit/recorder $(B)/plastron.elf
+	@/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/tools
+
 # Cores map, move, protect and drop pages at once, and look at them, STRESS times: four that use EPT02
 # on this host, two of L1 under Plastron whose L2s look at every byte.
 STRESS := 10000000
@@ -299,10 +304,10 @@ bench-mmu: setup-build setup-emulator setup-guests setup-tests
 	@tests/bench/mmu
 
 test:
-	@tests/run unit fuzz-short counts probe conformance-check system
+	@tests/run unit tools-test fuzz-short counts probe conformance-check system
 
 test-all:
-	@PYTEST=--all tests/run unit fuzz-short counts probe conformance-check system
+	@PYTEST=--all tests/run unit tools-test fuzz-short counts probe conformance-check system
 
 # The other compiler builds it all without a warning, too.
 clang: setup-build
@@ -316,6 +321,7 @@ help:
 	@echo "make test      set everything up, run all tests but the long ones"
 	@echo "make test-all  the long ones too"
 	@echo "make unit      tests of L0's and the loader's logic on this host, with sanitizers"
+	@echo "make tools-test  tests of the tools that decode what L0 recorded"
 	@echo "make stress    L2's memory changed by several cores at once, STRESS=$(STRESS) times; an hour"
 	@echo "make fuzz      the same logic and VM entries at random, for FUZZ_SECONDS=600"
 	@echo "make probe     what the VMX that L1 sees does, compared with the bare machine"
@@ -335,7 +341,7 @@ help:
 clean:
 	rm -rf $(B)
 
-.PHONY: all run image unit stress fuzz-short fuzz probe conformance conformance-check kut system bench counts bench-mmu test test-all clang format help clean
+.PHONY: all run image unit tools-test stress fuzz-short fuzz probe conformance conformance-check kut system bench counts bench-mmu test test-all clang format help clean
 .DELETE_ON_ERROR:
 
 -include $(L0_OBJ:.o=.d) $(LOADER_OBJ:.o=.d) $(PROBE_OBJ:.o=.d)
