@@ -298,8 +298,10 @@ static void exit_reason(struct word_list *list, const struct reading *reading)
 
 static void instruction_error(struct word_list *list, const struct reading *reading)
 {
-    word_list_add(list, "%s",
-                  reading->value ? vm_instruction_error_text((u32)reading->value) : "none");
+    const char *text = vm_instruction_error_text((u32)reading->value);
+
+    if (text)
+        word_list_add(list, "%s", text);
 }
 
 static void segment_type(struct word_list *list, u64 rights)

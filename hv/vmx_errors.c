@@ -27,9 +27,4 @@ static NAMES(texts) = "1 VMCALL executed in VMX root operation\0"
                       "26 VM entry with events blocked by MOV SS\0"
                       "28 Invalid operand to INVEPT/INVVPID\0";
 
-const char *vm_instruction_error_text(u32 error)
-{
-    const char *text = name_of(texts, error);
-
-    return text ? text : "unknown error";
-}
+const char *vm_instruction_error_text(u32 error) { return name_of(texts, error); }

@@ -4,8 +4,7 @@
 
 #include "types.h"
 
-/* SDM vol. 3, "VM Instruction Error Numbers", its text; "unknown error" for a number that is not
-   there. */
+/* The text of SDM vol. 3, "VM Instruction Error Numbers"; NULL for a number that is not there. */
 const char *vm_instruction_error_text(u32 error);
 
 #endif
