@@ -179,11 +179,13 @@ UNIT_pool := mm/pool.c $(FAKE)
 UNIT_pool_faults := $(EPT02) mm/overlay.c
 UNIT_FLAGS_ept02_random := -Wl,--wrap=shadow_take,--wrap=shadow_new,--wrap=pool_alloc
 UNIT_FLAGS_pool_faults := $(UNIT_FLAGS_ept02_random)
-UNIT_recorder := hv/recorder.c hv/exit_names.c hv/vmx_errors.c hv/format.c
+UNIT_recorder := hv/recorder.c hv/names.c hv/vmx_errors.c hv/format.c
 UNIT_route := vmx/route.c $(FAKE)
 UNIT_shadow := mm/shadow.c $(FAKE)
 UNIT_symbols := hv/symbols.c
 UNIT_task_switch := hv/task_switch.c vmx/decode.c mm/walk.c mm/pool.c vmx/check_guest.c $(FAKE)
+UNIT_vmcs_words := hv/vmcs_words.c hv/exit_words.c hv/vmcs_bits.c hv/vmcs_names.c hv/word_list.c \
+	hv/vmx_errors.c hv/names.c hv/format.c vmx/decode.c
 UNIT_watch := $(EPT02)
 UNIT_vmfunc := vmx/vmfunc.c hv/inject.c $(CHECKS) $(FAKE)
 UNIT_FLAGS_vmfunc := -include tests/unit/fake_vmcs.h

@@ -108,7 +108,7 @@ static inline __attribute__((always_inline)) u64 prepare_resume(struct cpu *cpu)
     return cpu->in_l2 ? l2_launched(cpu) : cpu->launched01;
 }
 
-static __attribute__((noinline)) void end_steps(struct cpu *cpu, u32 reason)
+static inline __attribute__((always_inline)) void end_steps(struct cpu *cpu, u32 reason)
 {
     /* An instruction of L2 may reach more than one page of hidden memory. */
     if ((cpu->step & STEP_HIDDEN) &&

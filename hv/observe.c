@@ -64,6 +64,8 @@ u64 exit_handle_observed(struct cpu *cpu)
         launched = exit_handle(cpu);
     if (was_in_l2 && !cpu->in_l2 && !(reason & VMX_EXIT_REASONS_FAILED_VMENTRY))
         count_passed(cpu, reason & EXIT_REASON_BASIC_MASK);
+    if (record && !was_in_l2 && !cpu->in_l2)
+        record_failure(cpu, reason, record->rip);
     record_end(cpu, record);
     if (monitor_is_on()) {
         monitor_look_after(cpu);

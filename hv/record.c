@@ -4,6 +4,7 @@
 #include "l0.h"
 #include "recorder.h"
 #include "vmcs.h"
+#include "x86.h"
 
 bool recording;
 
@@ -82,19 +83,39 @@ static struct record *begin_rare(const struct cpu *cpu)
     return record;
 }
 
-void record_vmfail(const struct cpu *cpu, u32 error)
+static bool is_vmx_instruction(u32 reason)
 {
-    struct record *record = begin_rare(cpu);
+    return (reason >= EXIT_REASON_VMCALL && reason <= EXIT_REASON_VMON) ||
+           reason == EXIT_REASON_INVEPT || reason == EXIT_REASON_INVVPID;
+}
 
-    record->qualification = error;
+/* By what the instruction has left in RFLAGS, if it was executed at all. SDM vol. 3, "Conventions"
+   of the VMX instruction reference. */
+void record_failure(const struct cpu *cpu, u32 reason, u64 rip_before)
+{
+    struct record *record;
+    u64 flags;
+
+    if (!is_vmx_instruction(reason) || vmread(GUEST_RIP) == rip_before)
+        return;
+    flags = vmread(GUEST_RFLAGS) & (RFLAGS_CF | RFLAGS_ZF);
+    if (!flags)
+        return;
+    record = begin_rare(cpu);
+    record->rip = rip_before;
+    record->qualification =
+        flags & RFLAGS_ZF ? cpu->nested.current->vmcs12->vm_instruction_error : VMXERR_NONE;
     record->address = vmcs12_address(cpu);
     record_close(record, RECORD_VMFAIL);
 }
 
 void record_entry_failed(const struct cpu *cpu, u32 reason, u64 qualification)
 {
-    struct record *record = begin_rare(cpu);
+    struct record *record;
 
+    if (!l0.observed)
+        return;
+    record = begin_rare(cpu);
     record->reason = (u16)reason;
     record->qualification = qualification;
     record->address = vmcs12_address(cpu);
@@ -103,26 +124,39 @@ void record_entry_failed(const struct cpu *cpu, u32 reason, u64 qualification)
 
 void record_abort(const struct cpu *cpu, u32 indicator)
 {
-    struct record *record = begin_rare(cpu);
+    struct record *record;
 
+    if (!l0.observed)
+        return;
+    record = begin_rare(cpu);
     record->qualification = indicator;
     record_close(record, RECORD_ABORT);
 }
 
-void record_init(const struct cpu *cpu) { record_close(begin_rare(cpu), RECORD_INIT); }
+void record_init(const struct cpu *cpu)
+{
+    if (l0.observed)
+        record_close(begin_rare(cpu), RECORD_INIT);
+}
 
 void record_sipi(const struct cpu *cpu, u64 vector)
 {
-    struct record *record = begin_rare(cpu);
+    struct record *record;
 
+    if (!l0.observed)
+        return;
+    record = begin_rare(cpu);
     record->qualification = vector;
     record_close(record, RECORD_SIPI);
 }
 
 void record_hidden(const struct cpu *cpu, u64 gpa, bool write)
 {
-    struct record *record = begin_rare(cpu);
+    struct record *record;
 
+    if (!l0.observed)
+        return;
+    record = begin_rare(cpu);
     record->address = gpa;
     record->flags |= write ? RECORD_WRITE : 0;
     record_close(record, RECORD_HIDDEN);
@@ -130,8 +164,11 @@ void record_hidden(const struct cpu *cpu, u64 gpa, bool write)
 
 void record_deviation(const char *text)
 {
-    struct record *record = begin_rare(this_cpu());
+    struct record *record;
 
+    if (!l0.observed)
+        return;
+    record = begin_rare(this_cpu());
     record->address = (u64)text;
     record_close(record, RECORD_DEVIATION);
 }

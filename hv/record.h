@@ -1,12 +1,11 @@
-/* What goes into the flight recorder: hv/recorder.h. Exits where they are observed, and the rest, which
-   is rare, always. */
+/* What goes into the flight recorder (hv/recorder.h), where exits are observed. */
 #ifndef PLASTRON_HV_RECORD_H
 #define PLASTRON_HV_RECORD_H
 
 #include "cpu.h"
 #include "log.h"
 
-/* Exits are recorded, too; only where they are observed. */
+/* Exits are recorded, too. */
 extern bool recording;
 
 /* The text of L0's at an address, or NULL: recorder_text_of of hv/recorder.h. */
@@ -16,9 +15,11 @@ const char *record_text_of(u64 address);
 struct record *record_begin(struct cpu *cpu, u32 reason);
 void record_end(const struct cpu *cpu, struct record *record);
 
+/* The same exit, if it was a VMX instruction of L1's that has failed. */
+void record_failure(const struct cpu *cpu, u32 reason, u64 rip_before);
+
 /* Each in a place that is reached seldom. */
 #define RARE __attribute__((cold, noinline))
-RARE void record_vmfail(const struct cpu *cpu, u32 error);
 RARE void record_entry_failed(const struct cpu *cpu, u32 reason, u64 qualification);
 RARE void record_abort(const struct cpu *cpu, u32 indicator);
 RARE void record_init(const struct cpu *cpu);

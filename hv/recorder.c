@@ -46,7 +46,7 @@ static __attribute__((format(printf, 2, 3))) void add(struct line *line, const c
 
 static void add_reason(struct line *line, u32 reason)
 {
-    const char *name = exit_reason_name(reason);
+    const char *name = exit_reason_find(reason);
 
     if (name)
         add(line, "%s", name);

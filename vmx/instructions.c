@@ -10,7 +10,6 @@
 #include "../hv/inject.h"
 #include "../hv/insn.h"
 #include "../hv/l0.h"
-#include "../hv/record.h"
 #include "../hv/vmcs.h"
 #include "../hv/vmcs01.h"
 #include "../mm/phys.h"
@@ -22,19 +21,14 @@ void vm_finish(u64 flags) { skip_instruction_with_flags(RFLAGS_ARITHMETIC, flags
 /* VMsucceed and VMfailInvalid. */
 static void vm_succeed(void) { vm_finish(0); }
 
-static void vm_fail_invalid(const struct cpu *cpu)
-{
-    record_vmfail(cpu, VMXERR_NONE);
-    vm_finish(RFLAGS_CF);
-}
+static void vm_fail_invalid(void) { vm_finish(RFLAGS_CF); }
 
 void vm_fail(struct cpu *cpu, enum vm_instruction_error error)
 {
     if (!cpu->nested.current) {
-        vm_fail_invalid(cpu);
+        vm_fail_invalid();
         return;
     }
-    record_vmfail(cpu, error);
     cpu->nested.current->vmcs12->vm_instruction_error = error;
     vm_finish(RFLAGS_ZF);
 }
@@ -94,7 +88,7 @@ void exit_vmxon(struct cpu *cpu)
     if (!read_pointer(cpu, &pointer))
         return;
     if (!page_address_valid(&l0.caps, pointer) || phys_read32(pointer) != VMCS12_REVISION) {
-        vm_fail_invalid(cpu);
+        vm_fail_invalid();
         return;
     }
     cpu->nested.vmxon = true;
@@ -200,7 +194,7 @@ void exit_vmread(struct cpu *cpu)
     if (!may_execute(cpu))
         return;
     if (!slot) {
-        vm_fail_invalid(cpu);
+        vm_fail_invalid();
         return;
     }
     operand = operand_decode_field(cpu);
@@ -228,7 +222,7 @@ void exit_vmwrite(struct cpu *cpu)
     if (!may_execute(cpu))
         return;
     if (!slot) {
-        vm_fail_invalid(cpu);
+        vm_fail_invalid();
         return;
     }
     operand = operand_decode_field(cpu);
@@ -259,7 +253,7 @@ static void enter(struct cpu *cpu, bool launch)
     if (!may_execute(cpu))
         return;
     if (!slot || slot->vmcs12->revision_id & VMCS12_SHADOW)
-        vm_fail_invalid(cpu);
+        vm_fail_invalid();
     else
         l2_enter(cpu, launch);
 }

@@ -5,7 +5,6 @@
 #include "../../mm/phys.h"
 #include "../../vmx/check.h"
 #include "../../vmx/direct.h"
-#include "../../vmx/slots.h"
 #include "../../vmx/vmcs02.h"
 #include "x86.h"
 
@@ -48,6 +47,14 @@ static u64 not_borrowed(const struct vmcs02 *slot, u32 encoding)
     return vmread(encoding);
 }
 
+/* While L1 runs: vmcs02 has the value, and struct vmcs12 not. */
+static bool is_in_vmcs02(const struct vmcs02 *slot, u32 encoding)
+{
+    bool is_pdpte = encoding >= GUEST_PDPTR0 && encoding <= GUEST_PDPTR3 + 1;
+
+    return direct_has(encoding) || (is_pdpte && slot->newer_pdptes);
+}
+
 static bool read12(struct cpu *cpu, u32 encoding, u64 *value)
 {
     const struct field_info *field = field_of_caps(&l0.caps, encoding);
@@ -55,9 +62,9 @@ static bool read12(struct cpu *cpu, u32 encoding, u64 *value)
 
     if (!field)
         return false;
-    if (!cpu->in_l2)
-        *value = slots_read_field(cpu, slot, encoding, field);
-    else if (direct_has(encoding))
+    if (!cpu->in_l2 && is_in_vmcs02(slot, encoding))
+        return read02(cpu, encoding, value);
+    if (cpu->in_l2 && direct_has(encoding))
         *value = not_borrowed(slot, encoding);
     else
         *value = vmcs12_get(slot->vmcs12, field, VMCS_FIELD_HIGH(encoding));
