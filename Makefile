@@ -186,6 +186,9 @@ UNIT_symbols := hv/symbols.c
 UNIT_task_switch := hv/task_switch.c vmx/decode.c mm/walk.c mm/pool.c vmx/check_guest.c $(FAKE)
 UNIT_vmcs_words := hv/vmcs_words.c hv/exit_words.c hv/vmcs_bits.c hv/vmcs_names.c hv/word_list.c \
 	hv/vmx_errors.c hv/names.c hv/format.c vmx/decode.c
+UNIT_timer := hv/monitor/timer.c
+UNIT_FLAGS_timer := -include tests/unit/fake_vmcs.h
+UNIT_uart := hv/monitor/uart.c
 UNIT_watch := $(EPT02)
 UNIT_vmfunc := vmx/vmfunc.c hv/inject.c $(CHECKS) $(FAKE)
 UNIT_FLAGS_vmfunc := -include tests/unit/fake_vmcs.h
@@ -194,7 +197,7 @@ UNIT_NAMES := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 UNIT_BIN := $(UNIT_NAMES:%=$(B)/unit/%)
 
 .SECONDEXPANSION:
-$(B)/unit/%: tests/unit/test_%.c $$(UNIT_$$*) $(wildcard */*.h tests/unit/*.h)
+$(B)/unit/%: tests/unit/test_%.c $$(UNIT_$$*) $(wildcard */*.h hv/monitor/*.h tests/unit/*.h)
 	@mkdir -p $(@D)
 	$(call say,UNIT)
 	$(Q)$(CC) $(CFLAGS_UNIT) $(UNIT_FLAGS_$*) $< $(UNIT_$*) -lcmocka -lpthread -o $@
@@ -220,7 +223,7 @@ FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN := $(FUZZ_NAMES:%=$(B)/fuzz/%)
 FUZZ_SECONDS ?= 600
 
-$(B)/fuzz/%: tests/fuzz/fuzz_%.c $$(FUZZ_$$*) $(wildcard */*.h tests/fuzz/*.h tests/unit/*.h)
+$(B)/fuzz/%: tests/fuzz/fuzz_%.c $$(FUZZ_$$*) $(wildcard */*.h hv/monitor/*.h tests/fuzz/*.h tests/unit/*.h)
 	@mkdir -p $(@D)
 	$(call say,FUZZ)
 	$(Q)clang $(CFLAGS_FUZZ) $< $(FUZZ_$*) -lcmocka -o $@
@@ -316,7 +319,7 @@ clang: setup-build
 	@$(MAKE) --no-print-directory -j$$(nproc) CC=clang B=$(B)/clang
 
 format: setup-build
-	clang-format -i $(wildcard boot/*.[ch] drivers/*.[ch] hv/*.[ch] include/*.[ch] mm/*.[ch] vmx/*.[ch] tests/*/*.[ch])
+	clang-format -i $(wildcard boot/*.[ch] drivers/*.[ch] hv/*.[ch] hv/monitor/*.[ch] include/*.[ch] mm/*.[ch] vmx/*.[ch] tests/*/*.[ch])
 
 help:
 	@echo "make run       set everything up, boot Plastron with Linux and KVM on it, end in L1's shell"
