@@ -155,6 +155,7 @@ UNIT_ept02_random := $(EPT02)
 UNIT_exposure := mm/exposure.c
 UNIT_ept12 := mm/ept12.c $(FAKE)
 UNIT_format := hv/format.c hv/log_ring.c
+UNIT_inspect := mm/inspect.c mm/walk.c hv/format.c $(EPT02)
 UNIT_l2_enter := vmx/l2_enter.c vmx/l2_exit.c vmx/ept_violation.c vmx/slots.c vmx/direct.c \
 	vmx/vmcs02.c vmx/bitmaps.c hv/inject.c $(CHECKS)
 UNIT_FLAGS_l2_enter := -include tests/unit/fake_vmcs.h

@@ -203,6 +203,15 @@ static void descend(struct walk *walk, u64 table, const struct inspect_space *sp
     out->rights = rights;
 }
 
+/* The upper bits are all as the highest is that the tables are for. */
+static bool is_canonical(const struct walk *walk)
+{
+    u32 bits = walk->context->cr4 & CR4_LA57 ? 57 : 48;
+    s64 upper = (s64)walk->linear >> (bits - 1);
+
+    return walk->mode != PAGING_LONG || upper == 0 || upper == -1;
+}
+
 static bool step_pdpte(struct walk *walk, struct inspection *out, u64 *table)
 {
     struct inspect_step *step = add_step(out, 3, INSPECT_REGISTER, INSPECT_REGISTER);
@@ -231,6 +240,8 @@ void inspect_linear(const struct walk_context *context, u64 linear,
         out->rights = PTE_W | PTE_U;
         return;
     }
+    if (!is_canonical(&walk))
+        return;
     if (walk.mode != PAGING_PAE)
         table = walk_root(&walk);
     else if (!step_pdpte(&walk, out, &table))
