@@ -189,7 +189,7 @@ static void descend(struct walk *walk, u64 table, const struct inspect_space *sp
             return;
         }
         step->entry = walk->mode == PAGING_32 ? phys_read32(pa) : phys_read64(pa);
-        step->rights = step->entry & (PTE_W | PTE_U | (walk_has_nx(walk) ? PTE_NX : 0));
+        step->rights = step->entry & (PTE_W | PTE_U | PTE_NX);
         classify(walk, step);
         rights = join_rights(rights, step->rights);
         if (step->kind != INSPECT_TABLE)

@@ -279,6 +279,35 @@ static void ept02_is_walked_as_far_as_it_is_filled(void **state)
     }
 }
 
+/* An entry, as every walk of L0's takes it. */
+static void check_own_step(const struct inspect_step *step, u64 start, u64 size)
+{
+    bool page = step->level == 1 || (step->entry & EPT_LARGE);
+
+    if (step->pa < start || step->pa >= start + size)
+        assert_int_equal(step->kind, INSPECT_STRAY);
+    else if (!(step->entry & ALL))
+        assert_int_equal(step->kind, INSPECT_ABSENT);
+    else
+        assert_int_equal(step->kind, page ? INSPECT_PAGE : INSPECT_TABLE);
+}
+
+static void check_own(const struct inspection *way, u64 gpa, u64 start, u64 size)
+{
+    u64 rights = ALL, offset;
+
+    for (u32 i = 0; i < way->count; i++) {
+        check_own_step(&way->step[i], start, size);
+        rights &= way->step[i].entry;
+    }
+    if (!way->translated)
+        return;
+    offset = BIT64(12 + 9 * (last_of(way)->level - 1)) - 1;
+    assert_int_equal(way->address & offset, gpa & offset);
+    assert_int_equal(way->address & ~offset, last_of(way)->entry & EPT_ADDR & ~offset);
+    assert_int_equal(way->rights, rights);
+}
+
 /* Whatever stands there, only the tables' own memory is read. */
 static void own_tables_of_garbage_lead_nowhere(void **state)
 {
@@ -288,19 +317,15 @@ static void own_tables_of_garbage_lead_nowhere(void **state)
     for (u32 round = 0; round < ROUNDS; round++) {
         struct inspection way;
         u64 eptp = round % 5 ? start | (fake_random() & 0x3f) : fake_random();
+        u64 gpa = fake_random() >> (round & 31);
 
         if (round % 64 == 0)
             fill_tables(TABLES12);
         watch(TABLES12);
-        inspect_own_ept(eptp, fake_random() >> (round & 31), start, size, &way);
+        inspect_own_ept(eptp, gpa, start, size, &way);
         assert_unchanged();
         assert_shape(&way);
-        for (u32 i = 0; i < way.count; i++) {
-            const struct inspect_step *step = &way.step[i];
-
-            assert_int_equal(step->kind == INSPECT_STRAY,
-                             step->pa < start || step->pa >= start + size);
-        }
+        check_own(&way, gpa, start, size);
     }
     assert_all_kinds((u32) ~(BIT(INSPECT_PAGE) | BIT(INSPECT_ABSENT) | BIT(INSPECT_STRAY)));
 }
@@ -445,7 +470,11 @@ static void check_linear(enum mode mode)
     for (u32 i = 0; i < way.count; i++)
         assert_int_equal(way.step[i].address, way.step[i].pa);
     if (allowed) {
+        u32 bits = mode == MODE_32 ? 10 : 9;
+
         assert_int_equal(way.address, pa);
+        if (mode != MODE_NONE)
+            assert_int_equal(last_of(&way)->size_shift, 12 + bits * (last_of(&way)->level - 1));
         check_rights(&context, linear, way.rights);
     } else {
         assert_int_equal(last_of(&way)->kind,
