@@ -150,6 +150,9 @@ UNIT_config := boot/config.c hv/format.c
 UNIT_decode := vmx/decode.c
 UNIT_ept01 := mm/ept01.c mm/memtype.c mm/pool.c $(FAKE)
 EPT02 := mm/ept02.c mm/watch.c mm/ept12.c mm/ept01.c mm/exposure.c mm/memtype.c mm/pool.c mm/shadow.c $(FAKE)
+UNIT_cmd_address := hv/monitor/cmd_address.c hv/monitor/guest.c mm/inspect.c hv/format.c vmx/direct.c \
+	$(CHECKS) $(EPT02)
+UNIT_FLAGS_cmd_address := -include tests/unit/fake_vmcs.h
 UNIT_ept02 := $(EPT02)
 UNIT_ept02_random := $(EPT02)
 UNIT_exposure := mm/exposure.c

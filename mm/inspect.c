@@ -188,7 +188,7 @@ static void descend(struct walk *walk, u64 table, const struct inspect_space *sp
             step->kind = INSPECT_UNREACHED;
             return;
         }
-        step->entry = walk->mode == PAGING_32 ? phys_read32(pa) : phys_read64(pa);
+        phys_read(&step->entry, pa, walk->mode == PAGING_32 ? sizeof(u32) : sizeof(u64));
         step->rights = step->entry & (PTE_W | PTE_U | PTE_NX);
         classify(walk, step);
         rights = join_rights(rights, step->rights);
@@ -348,7 +348,7 @@ void inspect_end_words(const struct inspection *inspection, char words[INSPECT_W
     const struct inspect_step *last;
 
     if (!inspection->count) {
-        format_string(words, INSPECT_WORDS_MAX, "beyond the tables");
+        format_string(words, INSPECT_WORDS_MAX, "the tables are not for that address");
         return;
     }
     last = &inspection->step[inspection->count - 1];

@@ -5,12 +5,11 @@
 #include "../../mm/phys.h"
 #include "../../vmx/check.h"
 #include "../../vmx/direct.h"
-#include "../../vmx/slots.h"
 #include "../../vmx/vmcs02.h"
 #include "x86.h"
 
-#define PDPTES        4u
-#define PDPTES_PAGE32 0xffffffe0ull /* where CR3 has them */
+#define PDPTES     4u
+#define CR3_PDPTES 0xffffffe0ull /* where it has them */
 
 static bool read01(const struct cpu *cpu, u32 encoding, u64 *value)
 {
@@ -48,17 +47,23 @@ static u64 not_borrowed(const struct vmcs02 *slot, u32 encoding)
     return vmread(encoding);
 }
 
+static bool is_pdpte(u32 encoding)
+{
+    return encoding >= GUEST_PDPTR0 && encoding < GUEST_PDPTR0 + 2 * PDPTES;
+}
+
+/* As slots_read_field() and L1's VMREAD, but nothing is moved. */
 static bool read12(struct cpu *cpu, u32 encoding, u64 *value)
 {
     const struct field_info *field = field_of_caps(&l0.caps, encoding);
-    struct vmcs02 *slot = cpu->nested.current;
+    const struct vmcs02 *slot = cpu->nested.current;
 
     if (!field)
         return false;
-    if (!cpu->in_l2)
-        *value = slots_read_field(cpu, slot, encoding, field);
-    else if (direct_has(encoding))
+    if (cpu->in_l2 && direct_has(encoding))
         *value = not_borrowed(slot, encoding);
+    else if (direct_has(encoding) || (slot->newer_pdptes && is_pdpte(encoding)))
+        return read02(cpu, encoding, value);
     else
         *value = vmcs12_get(slot->vmcs12, field, VMCS_FIELD_HIGH(encoding));
     return true;
@@ -128,9 +133,10 @@ static void fill_pdptes(struct cpu *cpu, u32 level, struct walk_context *context
     u64 eptp12;
     bool in_memory = level == 2 && !cpu->in_l2 && !guest_eptp12(cpu, &eptp12);
 
-    for (u32 i = 0; i < PDPTES; i++)
-        context->pdpte[i] = in_memory ? phys_read64((context->cr3 & PDPTES_PAGE32) + 8 * i)
-                                      : guest_field(cpu, level, GUEST_PDPTR0 + 2 * i);
+    if (in_memory)
+        phys_read(context->pdpte, context->cr3 & CR3_PDPTES, sizeof(context->pdpte));
+    for (u32 i = 0; !in_memory && i < PDPTES; i++)
+        context->pdpte[i] = guest_field(cpu, level, GUEST_PDPTR0 + 2 * i);
 }
 
 struct walk_context guest_paging(struct cpu *cpu, u32 level)
