@@ -16,9 +16,11 @@ INCLUDES := -Iinclude -I.
 CFLAGS_L0 := -std=gnu11 -g $(WARNINGS) -Wconversion -ffreestanding -I$(B) -fno-stack-protector \
 	-mcmodel=kernel -mgeneral-regs-only -mno-red-zone -fno-pic -fno-pie \
 	-fno-omit-frame-pointer -fno-asynchronous-unwind-tables $(INCLUDES)
-CFLAGS_EFI := -std=gnu11 -Os $(WARNINGS) -ffreestanding -fpic -fshort-wchar \
-	-fno-stack-protector -mno-red-zone -fno-strict-aliasing -DGNU_EFI_USE_MS_ABI \
-	$(INCLUDES) -isystem /usr/include/efi -isystem /usr/include/efi/x86_64
+USE_EFI := -fshort-wchar -DGNU_EFI_USE_MS_ABI -isystem /usr/include/efi \
+	-isystem /usr/include/efi/x86_64
+CFLAGS_EFI := -std=gnu11 -Os $(WARNINGS) -ffreestanding -fpic -fvisibility=hidden \
+	-fno-stack-protector -mno-red-zone -mgeneral-regs-only -fno-strict-aliasing \
+	$(INCLUDES) $(USE_EFI)
 CFLAGS_UNIT := -std=gnu11 -O1 -g $(WARNINGS) -Wconversion -fsanitize=address,undefined \
 	-fno-sanitize-recover=all $(INCLUDES) -Itests/unit
 
@@ -37,7 +39,7 @@ else ifneq ($(findstring gcc,$(CC)),)
 # An exit goes through a dozen files: the compiler sees it as a whole. (--wrap needs calls to remain.)
 LTO := -flto
 endif
-LOADER_C := $(wildcard boot/*.c) hv/format.c
+LOADER_C := $(wildcard boot/*.c) hv/format.c hv/lib.c
 LOADER_ASM := $(wildcard boot/*.asm)
 LOADER_OBJ := $(LOADER_C:%.c=$(B)/efi/%.o) $(LOADER_ASM:%.asm=$(B)/efi/%.asm.o)
 
@@ -95,7 +97,7 @@ $(B)/plastron-l0.lz4: $(B)/plastron-l0.elf
 $(B)/efi/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(CFLAGS_EFI) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CFLAGS_EFI) -ffunction-sections -MMD -MP -c $< -o $@
 
 $(B)/efi/%.asm.o: %.asm
 	@mkdir -p $(@D)
@@ -105,15 +107,15 @@ $(B)/efi/%.asm.o: %.asm
 $(B)/efi/boot/l0_image.asm.o: $(B)/plastron-l0.lz4
 $(B)/efi/boot/l0_image.asm.o: NASM_FLAGS = -DL0_SIZE=$(shell stat -c %s $(B)/plastron-l0.elf)
 
-LINK_EFI = ld -nostdlib -znocombreloc -shared -Bsymbolic --no-undefined -z noexecstack \
-	-T /usr/lib/elf_x86_64_efi.lds /usr/lib/crt0-efi-x86_64.o
-OBJCOPY_EFI = objcopy -j .text -j .sdata -j .data -j .dynamic -j .dynsym -j '.rel*' -j .reloc \
-	--target efi-app-x86_64 --subsystem 10
+LINK_EFI = ld -nostdlib -shared -Bsymbolic --no-undefined -z noexecstack
+OBJCOPY_EFI = objcopy --strip-all --target efi-app-x86_64 --subsystem 10 -j .text -j .data -j .reloc
 
-$(B)/plastron.efi: $(LOADER_OBJ)
+# The loader has to be small: it does without gnu-efi's library, start and relocations.
+$(B)/plastron.efi: $(LOADER_OBJ) boot/loader.ld
 	$(call say,LD)
-	$(Q)$(LINK_EFI) $(LOADER_OBJ) -o $(B)/plastron.so -L/usr/lib -lefi -lgnuefi
-	$(Q)$(OBJCOPY_EFI) $(B)/plastron.so $@
+	$(Q)$(LINK_EFI) --gc-sections -z pack-relative-relocs -T boot/loader.ld $(LOADER_OBJ) \
+		-o $(B)/plastron.so
+	$(Q)$(OBJCOPY_EFI) -j .bss $(B)/plastron.so $@
 
 # The probe: an EFI program that is itself a small hypervisor.
 PROBE_OBJ := $(patsubst tests/probe/%.c,$(B)/probe/%.o,$(wildcard tests/probe/*.c)) \
@@ -122,7 +124,7 @@ PROBE_OBJ := $(patsubst tests/probe/%.c,$(B)/probe/%.o,$(wildcard tests/probe/*.
 $(B)/probe/%.o: tests/probe/%.c
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(CFLAGS_EFI) -g -fvisibility=hidden -mgeneral-regs-only -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CFLAGS_EFI) -g -MMD -MP -c $< -o $@
 
 $(B)/probe/%.asm.o: tests/probe/%.asm $(wildcard tests/probe/*.inc)
 	@mkdir -p $(@D)
@@ -131,8 +133,9 @@ $(B)/probe/%.asm.o: tests/probe/%.asm $(wildcard tests/probe/*.inc)
 
 $(B)/probe.efi: $(PROBE_OBJ)
 	$(call say,LD)
-	$(Q)$(LINK_EFI) $(PROBE_OBJ) -o $(B)/probe.so -L/usr/lib -lgnuefi
-	$(Q)$(OBJCOPY_EFI) -j .rodata $(B)/probe.so $@
+	$(Q)$(LINK_EFI) -z nocombreloc -T /usr/lib/elf_x86_64_efi.lds /usr/lib/crt0-efi-x86_64.o \
+		$(PROBE_OBJ) -o $(B)/probe.so -L/usr/lib -lgnuefi
+	$(Q)$(OBJCOPY_EFI) -j .rodata -j .dynamic -j .dynsym -j '.rel*' $(B)/probe.so $@
 
 # Host unit tests: each a program of its test file and the sources it names, under sanitizers.
 CHECKS := vmx/check_controls.c vmx/check_host.c vmx/check_guest.c vmx/capabilities.c
@@ -146,6 +149,7 @@ UNIT_FLAGS_check_controls := -include tests/unit/fake_vmcs.h
 UNIT_check_guest := $(CHECKS)
 UNIT_check_host := $(CHECKS) vmx/direct.c
 UNIT_FLAGS_check_host := -include tests/unit/fake_vmcs.h
+UNIT_commands := hv/monitor/commands.c hv/monitor/line.c
 UNIT_config := boot/config.c hv/format.c
 UNIT_decode := vmx/decode.c
 UNIT_ept01 := mm/ept01.c mm/memtype.c mm/pool.c $(FAKE)
@@ -157,11 +161,14 @@ UNIT_ept02 := $(EPT02)
 UNIT_ept02_random := $(EPT02)
 UNIT_exposure := mm/exposure.c
 UNIT_ept12 := mm/ept12.c $(FAKE)
+UNIT_firmware := boot/firmware.c
+UNIT_FLAGS_firmware := $(USE_EFI)
 UNIT_format := hv/format.c hv/log_ring.c
 UNIT_inspect := mm/inspect.c mm/walk.c hv/format.c $(EPT02)
 UNIT_l2_enter := vmx/l2_enter.c vmx/l2_exit.c vmx/ept_violation.c vmx/slots.c vmx/direct.c \
 	vmx/vmcs02.c vmx/bitmaps.c hv/inject.c $(CHECKS)
 UNIT_FLAGS_l2_enter := -include tests/unit/fake_vmcs.h
+UNIT_line := hv/monitor/line.c
 UNIT_lz4 := boot/lz4.c
 UNIT_memtype := mm/memtype.c $(FAKE)
 UNIT_msr_list := vmx/msr_list.c $(FAKE)
@@ -176,10 +183,13 @@ UNIT_pool := mm/pool.c $(FAKE)
 UNIT_pool_faults := $(EPT02) mm/overlay.c
 UNIT_FLAGS_ept02_random := -Wl,--wrap=shadow_take,--wrap=shadow_new,--wrap=pool_alloc
 UNIT_FLAGS_pool_faults := $(UNIT_FLAGS_ept02_random)
+UNIT_recorder := hv/recorder.c hv/names.c hv/vmx_errors.c hv/format.c
 UNIT_route := vmx/route.c $(FAKE)
 UNIT_shadow := mm/shadow.c $(FAKE)
 UNIT_symbols := hv/symbols.c
 UNIT_task_switch := hv/task_switch.c vmx/decode.c mm/walk.c mm/pool.c vmx/check_guest.c $(FAKE)
+UNIT_vmcs_words := hv/vmcs_words.c hv/exit_words.c hv/vmcs_bits.c hv/vmcs_names.c hv/word_list.c \
+	hv/vmx_errors.c hv/names.c hv/format.c vmx/decode.c
 UNIT_watch := $(EPT02)
 UNIT_vmfunc := vmx/vmfunc.c hv/inject.c $(CHECKS) $(FAKE)
 UNIT_FLAGS_vmfunc := -include tests/unit/fake_vmcs.h
@@ -205,6 +215,7 @@ FUZZ_config := boot/config.c hv/format.c
 FUZZ_decode := vmx/decode.c
 FUZZ_elf := boot/elf.c
 FUZZ_ept12 := mm/ept12.c $(MEMORY)
+FUZZ_line := hv/monitor/line.c hv/monitor/commands.c
 FUZZ_lz4 := boot/lz4.c
 FUZZ_memtype := mm/memtype.c $(MEMORY)
 FUZZ_task_switch := hv/task_switch.c vmx/decode.c mm/walk.c vmx/check_guest.c $(MEMORY)
@@ -236,6 +247,11 @@ image: setup-build setup-guests
 unit: setup-build
 	@$(MAKE) --no-print-directory -j$$(nproc) $(UNIT_BIN)
 	@tests/unit/run $(UNIT_BIN)
+
+# The tools that run on this host.
+tools-test: setup-build setup-tests setup-bench
+	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/unit/recorder $(B)/plastron.elf
+	@/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/tools
 
 # Cores map, move, protect and drop pages at once, and look at them, STRESS times: four that use EPT02
 # on this host, two of L1 under Plastron whose L2s look at every byte.
@@ -294,10 +310,10 @@ bench-mmu: setup-build setup-emulator setup-guests setup-tests
 	@tests/bench/mmu
 
 test:
-	@tests/run unit fuzz-short counts probe conformance-check system
+	@tests/run unit tools-test fuzz-short counts probe conformance-check system
 
 test-all:
-	@PYTEST=--all tests/run unit fuzz-short counts probe conformance-check system
+	@PYTEST=--all tests/run unit tools-test fuzz-short counts probe conformance-check system
 
 # The other compiler builds it all without a warning, too.
 clang: setup-build
@@ -311,6 +327,7 @@ help:
 	@echo "make test      set everything up, run all tests but the long ones"
 	@echo "make test-all  the long ones too"
 	@echo "make unit      tests of L0's and the loader's logic on this host, with sanitizers"
+	@echo "make tools-test  tests of the tools that decode what L0 recorded"
 	@echo "make stress    L2's memory changed by several cores at once, STRESS=$(STRESS) times; an hour"
 	@echo "make fuzz      the same logic and VM entries at random, for FUZZ_SECONDS=600"
 	@echo "make probe     what the VMX that L1 sees does, compared with the bare machine"
@@ -330,7 +347,7 @@ help:
 clean:
 	rm -rf $(B)
 
-.PHONY: all run image unit stress fuzz-short fuzz probe conformance conformance-check kut system bench counts bench-mmu test test-all clang format help clean
+.PHONY: all run image unit tools-test stress fuzz-short fuzz probe conformance conformance-check kut system bench counts bench-mmu test test-all clang format help clean
 .DELETE_ON_ERROR:
 
 -include $(L0_OBJ:.o=.d) $(LOADER_OBJ:.o=.d) $(PROBE_OBJ:.o=.d)

@@ -36,6 +36,41 @@ struct madt_local_x2apic {
     u32 processor;
 } __attribute__((packed));
 
+struct generic_address {
+    u8 space;
+    u8 rest[3];
+    u64 address;
+} __attribute__((packed));
+
+struct fadt {
+    struct table header;
+    u32 facs;
+    u32 dsdt;
+    u8 before_pm1a[20];
+    u32 pm1a_cnt_blk;
+    u8 before_flags[44];
+    u32 flags;
+    struct generic_address reset;
+    u8 reset_value;
+    u8 before_dsdt[11];
+    u64 x_dsdt;
+} __attribute__((packed));
+
+_Static_assert(offsetof(struct fadt, pm1a_cnt_blk) == 64 && offsetof(struct fadt, flags) == 112 &&
+                   offsetof(struct fadt, reset_value) == 128 && offsetof(struct fadt, x_dsdt) == 140,
+               "ACPI specification, \"Fixed ACPI Description Table (FADT)\"");
+
+#define FADT_SIGNATURE 0x50434146 /* "FACP" */
+#define FADT_HAS_RESET BIT(10)
+#define ACPI_SPACE_IO  1
+
+#define SLP_TYP_SHIFT 10
+#define SLP_TYP_MASK  7u
+#define SLP_EN        BIT(13)
+
+#define AML_PACKAGE 0x12
+#define AML_BYTE    0x0a
+
 #define MADT_SIGNATURE    0x43495041 /* "APIC" */
 #define MADT_ENTRIES      44         /* offset of the first entry */
 #define MADT_LOCAL_APIC   0
@@ -73,19 +108,20 @@ static u32 count_in_madt(const struct table *madt)
     return count;
 }
 
-u32 acpi_cpu_count(u64 address)
+/* The first table with that signature, or NULL. */
+static const struct table *find_table(u64 address, u32 signature)
 {
     const struct rsdp *rsdp = physical(address);
 
     if (!rsdp)
-        return 0;
+        return NULL;
 
     bool has_xsdt = rsdp->revision >= 2 && rsdp->xsdt;
     const struct table *root = physical(has_xsdt ? rsdp->xsdt : rsdp->rsdt);
     u32 entry_size = has_xsdt ? sizeof(u64) : sizeof(u32);
 
     if (!root)
-        return 0;
+        return NULL;
     for (u32 offset = sizeof(*root); offset + entry_size <= root->length; offset += entry_size) {
         u64 entry = 0;
 
@@ -93,8 +129,69 @@ u32 acpi_cpu_count(u64 address)
 
         const struct table *table = physical(entry);
 
-        if (table && table->signature == MADT_SIGNATURE)
-            return count_in_madt(table);
+        if (table && table->signature == signature)
+            return table;
     }
-    return 0;
+    return NULL;
+}
+
+u32 acpi_cpu_count(u64 address)
+{
+    const struct table *madt = find_table(address, MADT_SIGNATURE);
+
+    return madt ? count_in_madt(madt) : 0;
+}
+
+/* What AML says of S5: Name (_S5, Package {SLP_TYPa, ...}). ACPI specification, "AML Grammar
+   Definition" and "_Sx (System States)". */
+static const u8 s5_name[] = {'_', 'S', '5', '_', AML_PACKAGE};
+
+/* SLP_TYPa of the package whose contents begin at `at`: its length, the number of elements, the
+   first one. */
+static bool first_element(const u8 *at, const u8 *end, u8 *value)
+{
+    if (at == end)
+        return false;
+    at += 1 + (*at >> 6) + 1; /* the length has bytes behind its first one */
+    if (end - at < 2)
+        return false;
+    if (*at == AML_BYTE)
+        at++;
+    *value = *at;
+    return true;
+}
+
+static bool find_s5(const struct table *dsdt, u8 *value)
+{
+    const u8 *at = (const u8 *)dsdt + sizeof(*dsdt);
+    const u8 *end = (const u8 *)dsdt + dsdt->length;
+
+    for (; dsdt->length > sizeof(*dsdt) && end - at > (ptrdiff_t)sizeof(s5_name); at++)
+        if (!__builtin_memcmp(at, s5_name, sizeof(s5_name)))
+            return first_element(at + sizeof(s5_name), end, value);
+    return false;
+}
+
+static bool is_port(u64 address) { return address && address < 0x10000; }
+
+struct power acpi_power(u64 address)
+{
+    const struct fadt *fadt = (const struct fadt *)find_table(address, FADT_SIGNATURE);
+    struct power power = {.off_port = 0};
+    const struct table *dsdt;
+    u8 type;
+
+    if (!fadt || fadt->header.length < sizeof(struct fadt))
+        return power;
+    dsdt = physical(fadt->x_dsdt ? fadt->x_dsdt : fadt->dsdt);
+    if (dsdt && is_port(fadt->pm1a_cnt_blk) && find_s5(dsdt, &type)) {
+        power.off_port = (u16)fadt->pm1a_cnt_blk;
+        power.off_value = (u16)((type & SLP_TYP_MASK) << SLP_TYP_SHIFT | SLP_EN);
+    }
+    if ((fadt->flags & FADT_HAS_RESET) && fadt->reset.space == ACPI_SPACE_IO &&
+        is_port(fadt->reset.address)) {
+        power.reset_port = (u16)fadt->reset.address;
+        power.reset_value = fadt->reset_value;
+    }
+    return power;
 }

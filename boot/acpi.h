@@ -2,6 +2,7 @@
 #ifndef PLASTRON_BOOT_ACPI_H
 #define PLASTRON_BOOT_ACPI_H
 
+#include "boot_info.h"
 #include "types.h"
 
 /*
@@ -9,5 +10,8 @@
  * Table"), 0 if there is no RSDP at that address or no MADT.
  */
 u32 acpi_cpu_count(u64 rsdp);
+
+/* How the machine is switched off and reset, as far as the FADT and the DSDT say so. */
+struct power acpi_power(u64 rsdp);
 
 #endif

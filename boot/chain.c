@@ -1,10 +1,10 @@
 #include "chain.h"
 #include "config_file.h"
 #include "console.h"
+#include "firmware.h"
 #include "hv/format.h"
+#include "lib.h"
 #include "start.h"
-
-#include <efilib.h>
 
 static const char *const usual_paths[] = {
     "\\EFI\\plastron\\next.efi",
@@ -26,10 +26,7 @@ static const char *const usual_paths[] = {
 
 EFI_LOADED_IMAGE *chain_image(EFI_HANDLE handle)
 {
-    void *image = NULL;
-
-    BS->HandleProtocol(handle, &LoadedImageProtocol, &image);
-    return image;
+    return firmware_protocol(handle, (EFI_GUID)LOADED_IMAGE_PROTOCOL);
 }
 
 /*
@@ -57,7 +54,7 @@ static bool is_same_config(const EFI_LOADED_IMAGE *one, const EFI_LOADED_IMAGE *
     EFI_STATUS one_status = config_file_read(one, &one_text, &one_size);
     EFI_STATUS other_status = config_file_read(other, &other_text, &other_size);
     bool same = one_status == other_status && one_size == other_size &&
-                (!one_text || CompareMem(one_text, other_text, one_size) == 0);
+                (!one_text || memcmp(one_text, other_text, one_size) == 0);
 
     if (one_text)
         BS->FreePool(one_text);
@@ -87,14 +84,7 @@ static bool is_loop(EFI_HANDLE self, const EFI_LOADED_IMAGE *next)
 
 static EFI_STATUS load(EFI_HANDLE self, const char *path, EFI_HANDLE *image)
 {
-    CHAR16 wide[CONFIG_PATH_MAX];
-    size_t length = 0;
-
-    for (; path[length]; length++)
-        wide[length] = (CHAR16)path[length];
-    wide[length] = 0;
-
-    EFI_DEVICE_PATH *full = FileDevicePath(chain_image(self)->DeviceHandle, wide);
+    EFI_DEVICE_PATH *full = firmware_file_path(chain_image(self)->DeviceHandle, path);
 
     if (!full)
         return EFI_OUT_OF_RESOURCES;

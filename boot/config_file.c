@@ -1,14 +1,22 @@
 #include "config_file.h"
 #include "config.h"
-
-#include <efilib.h>
+#include "firmware.h"
 
 #define DEFAULT_PATH L"\\EFI\\plastron\\" CONFIG_FILE_NAME
+
+static size_t length_of(const CHAR16 *path)
+{
+    size_t length = 0;
+
+    while (path[length])
+        length++;
+    return length;
+}
 
 /* Appends up to size characters of text to the path; false if it is too long. */
 static bool append(CHAR16 path[CONFIG_PATH_MAX], const CHAR16 *text, size_t size)
 {
-    size_t length = StrLen(path);
+    size_t length = length_of(path);
 
     for (size_t i = 0; i < size && text[i]; i++) {
         if (length == CONFIG_PATH_MAX - 1)
@@ -21,7 +29,7 @@ static bool append(CHAR16 path[CONFIG_PATH_MAX], const CHAR16 *text, size_t size
 
 static bool needs_separator(const CHAR16 *path, const CHAR16 *rest)
 {
-    size_t length = StrLen(path);
+    size_t length = length_of(path);
 
     return length && path[length - 1] != '\\' && rest[0] != '\\';
 }
@@ -53,7 +61,7 @@ static bool path_beside(const EFI_LOADED_IMAGE *image, CHAR16 path[CONFIG_PATH_M
 
     if (!image_path(image, path))
         return false;
-    for (directory = StrLen(path); directory && path[directory - 1] != '\\'; directory--)
+    for (directory = length_of(path); directory && path[directory - 1] != '\\'; directory--)
         ;
     path[directory] = 0;
     return append(path, name, ARRAY_SIZE(name));
@@ -61,15 +69,11 @@ static bool path_beside(const EFI_LOADED_IMAGE *image, CHAR16 path[CONFIG_PATH_M
 
 static EFI_FILE *open_root(const EFI_LOADED_IMAGE *image)
 {
-    void *protocol;
+    EFI_FILE_IO_INTERFACE *volume =
+        firmware_protocol(image->DeviceHandle, (EFI_GUID)SIMPLE_FILE_SYSTEM_PROTOCOL);
     EFI_FILE *root;
 
-    if (BS->HandleProtocol(image->DeviceHandle, &FileSystemProtocol, &protocol) != EFI_SUCCESS)
-        return NULL;
-
-    EFI_FILE_IO_INTERFACE *volume = protocol;
-
-    return volume->OpenVolume(volume, &root) == EFI_SUCCESS ? root : NULL;
+    return volume && volume->OpenVolume(volume, &root) == EFI_SUCCESS ? root : NULL;
 }
 
 /* NULL if the volume has none, or the image came from where there are no files. */

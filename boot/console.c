@@ -1,8 +1,6 @@
 #include "console.h"
+#include "firmware.h"
 #include "hv/format.h"
-
-#include <efi.h>
-#include <efilib.h>
 
 /* 16550 UART: register offsets from its port, and bits of them. */
 #define UART_DATA                0
@@ -77,10 +75,10 @@ static void wait_until_sent(void)
             return;
 }
 
-/* True if the device path has the UART that ACPI numbers uid. */
+/* True if there is a device path and it has the UART that ACPI numbers uid. */
 static bool path_has_uart(EFI_DEVICE_PATH *node, u32 uid)
 {
-    for (; !IsDevicePathEnd(node); node = NextDevicePathNode(node)) {
+    for (; node && !IsDevicePathEnd(node); node = NextDevicePathNode(node)) {
         const ACPI_HID_DEVICE_PATH *device = (const ACPI_HID_DEVICE_PATH *)node;
 
         if (DevicePathType(node) == ACPI_DEVICE_PATH && DevicePathSubType(node) == ACPI_DP &&
@@ -100,12 +98,8 @@ static bool efi_console_uses_uart(u32 uid)
     if (BS->LocateHandleBuffer(ByProtocol, &console_out_device, NULL, &count, &handles) !=
         EFI_SUCCESS)
         return false;
-    for (UINTN i = 0; i < count; i++) {
-        void *path;
-
-        if (BS->HandleProtocol(handles[i], &DevicePathProtocol, &path) == EFI_SUCCESS)
-            found = found || path_has_uart(path, uid);
-    }
+    for (UINTN i = 0; i < count; i++)
+        found = found || path_has_uart(firmware_device_path(handles[i]), uid);
     BS->FreePool(handles);
     return found;
 }

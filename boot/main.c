@@ -3,10 +3,8 @@
 #include "config.h"
 #include "config_file.h"
 #include "console.h"
+#include "firmware.h"
 #include "start.h"
-
-#include <efi.h>
-#include <efilib.h>
 
 static void print_warning(void *context, const char *text)
 {
@@ -43,17 +41,12 @@ static void read_config(EFI_HANDLE self, struct config *config)
 
 static u64 find_acpi_rsdp(void)
 {
-    EFI_GUID acpi_2 = ACPI_20_TABLE_GUID;
-    EFI_GUID acpi_1 = ACPI_TABLE_GUID;
-    void *rsdp;
+    u64 rsdp = firmware_table((EFI_GUID)ACPI_20_TABLE_GUID);
 
-    if (LibGetSystemConfigurationTable(&acpi_2, &rsdp) == EFI_SUCCESS ||
-        LibGetSystemConfigurationTable(&acpi_1, &rsdp) == EFI_SUCCESS)
-        return (uintptr_t)rsdp;
-    return 0;
+    return rsdp ? rsdp : firmware_table((EFI_GUID)ACPI_TABLE_GUID);
 }
 
-EFI_STATUS efi_main(EFI_HANDLE self, EFI_SYSTEM_TABLE *system_table)
+EFI_STATUS efi_main(EFI_HANDLE self)
 {
     static struct config config;
     static struct smp smp;
@@ -61,7 +54,6 @@ EFI_STATUS efi_main(EFI_HANDLE self, EFI_SYSTEM_TABLE *system_table)
     const char *path;
     EFI_HANDLE next;
 
-    InitializeLib(self, system_table);
     config_default(&config);
     read_config(self, &config);
 

@@ -1,7 +1,5 @@
 #include "memory.h"
-
-#include <efi.h>
-#include <efilib.h>
+#include "firmware.h"
 
 /* Entries by which the map may grow between asking for its size and reading it. */
 #define MAP_GROWTH 8

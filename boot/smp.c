@@ -1,10 +1,8 @@
 #include "smp.h"
 #include "acpi.h"
 #include "cpu.h"
+#include "firmware.h"
 #include "hv/format.h"
-
-#include <efi.h>
-#include <efilib.h>
 
 #define PROCESSOR_AS_BSP  BIT(0)
 #define PROCESSOR_ENABLED BIT(1)

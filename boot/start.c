@@ -1,8 +1,10 @@
 #include "start.h"
+#include "acpi.h"
 #include "console.h"
 #include "cpu.h"
 #include "elf.h"
 #include "hv/format.h"
+#include "clock.h"
 #include "lz4.h"
 #include "memory.h"
 #include "paging.h"
@@ -151,6 +153,10 @@ static void fill_boot_info(const struct smp *smp, const struct config *config, u
     for (u32 cpu = 0; cpu < smp->cpu_count; cpu++)
         info.apic_id[cpu] = smp->apic_id[cpu];
     info.config = *config;
+    if (!config->monitor_port)
+        return;
+    info.tsc_hz = clock_tsc_hz();
+    info.power = acpi_power(acpi_rsdp);
 }
 
 static void free_image(const void *image)

@@ -1,16 +1,8 @@
 /* Polled 16550 UART. Registers: National Semiconductor PC16550D data sheet, table 2. */
 #include "serial.h"
 
-#define UART_DATA 0 /* divisor's low byte while LCR_DLAB is set */
-#define UART_IER  1 /* divisor's high byte while LCR_DLAB is set */
-#define UART_FCR  2
-#define UART_LCR  3
-#define UART_MCR  4
-#define UART_LSR  5
-
 #define FCR_ENABLE            0x01
 #define LCR_8N1               0x03
-#define LCR_DLAB              0x80
 #define MCR_DTR               0x01
 #define MCR_RTS               0x02
 #define MCR_OUT2              0x08 /* gates the interrupt line on a PC */
@@ -36,6 +28,10 @@ static inline void port_out(u16 port, u8 value)
 }
 
 static inline u16 uart(u16 port, u16 reg) { return (u16)(port + reg); }
+
+u8 serial_in(u16 port, u16 reg) { return port_in(uart(port, reg)); }
+
+void serial_out(u16 port, u16 reg, u8 value) { port_out(uart(port, reg), value); }
 
 /* A UART that has stalled once is not waited for again until it has been seen to move. */
 static bool stalled;

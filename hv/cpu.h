@@ -6,6 +6,7 @@
 #define PLASTRON_HV_CPU_H
 
 #include "boot_info.h"
+#include "observe.h"
 #include "segments.h"
 #include "types.h"
 #include "../mm/memtype.h"
@@ -54,6 +55,8 @@ struct cpu {
     struct mtrr_state mtrr; /* as L1 sees them; the hardware's stay as the firmware set them */
 
     struct nested nested;
+    struct observer observer;
+    struct recorder *recorder;
 
     /* Counters; read by other cores. */
     u64 exits_l1[EXIT_REASON_COUNT];

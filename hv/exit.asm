@@ -4,7 +4,7 @@
 
 %include "hv/offsets.inc"
 
-extern exit_handle, exit_nmi, exit_entry_failed
+extern exit_handle, exit_handle_observed, exit_nmi, exit_entry_failed
 
 section .text
 
@@ -34,13 +34,23 @@ section .text
         mov     %1, [gs:CPU_GPR + %2 * 8]
 %endmacro
 
-global vm_exit
-vm_exit:
+%macro VM_EXIT 1
         mov     rsp, [gs:CPU_STACK_TOP]
         EACH_GPR SAVE_GPR
         mov     rdi, [gs:CPU_SELF]
         xor     ebp, ebp                ; the end of a backtrace
-        call    exit_handle
+        call    %1
+%endmacro
+
+; HOST_RIP where the monitor or the flight recorder sees each exit.
+global vm_exit_observed
+vm_exit_observed:
+        VM_EXIT exit_handle_observed
+        jmp     vm_resume
+
+global vm_exit
+vm_exit:
+        VM_EXIT exit_handle
 
 ; eax: whether the VMCS is launched, so that VMRESUME is right. An NMI that hits L0 between the
 ; look at nmi_pending and the entry makes its handler continue at vm_resume_restart, or it would

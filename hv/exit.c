@@ -6,9 +6,13 @@
 #include "insn.h"
 #include "l0.h"
 #include "log.h"
+#include "observe.h"
 #include "panic.h"
+#include "record.h"
 #include "vmcs.h"
 #include "vmcs01.h"
+#include "monitor/io.h"
+#include "monitor/timer.h"
 #include "../vmx/instructions.h"
 #include "../vmx/l2.h"
 
@@ -22,6 +26,13 @@ static void exit_undefined(struct cpu *cpu)
 
 /* What the monitor trap flag was set for has been ended by exit_handle. */
 static void exit_monitor_trap(struct cpu *cpu) { (void)cpu; }
+
+/* The monitor has looked. */
+static void exit_preemption_timer(struct cpu *cpu)
+{
+    (void)cpu;
+    timer_start01();
+}
 
 /* Nothing that L1 does leads to it. */
 static void exit_impossible(struct cpu *cpu)
@@ -49,12 +60,14 @@ static const exit_handler handlers[EXIT_REASON_COUNT] = {
     [EXIT_REASON_VMOFF] = exit_vmxoff,
     [EXIT_REASON_VMON] = exit_vmxon,
     [EXIT_REASON_CR_ACCESS] = exit_cr_access,
+    [EXIT_REASON_IO_INSTRUCTION] = exit_io,
     [EXIT_REASON_MSR_READ] = exit_rdmsr,
     [EXIT_REASON_MSR_WRITE] = exit_wrmsr,
     [EXIT_REASON_MONITOR_TRAP_FLAG] = exit_monitor_trap,
     [EXIT_REASON_EPT_VIOLATION] = exit_ept_violation,
     [EXIT_REASON_EPT_MISCONFIG] = exit_impossible,
     [EXIT_REASON_INVEPT] = exit_invept,
+    [EXIT_REASON_PREEMPTION_TIMER] = exit_preemption_timer,
     [EXIT_REASON_INVVPID] = exit_invvpid,
     [EXIT_REASON_XSETBV] = exit_xsetbv,
     [EXIT_REASON_VMFUNC] = exit_undefined,
@@ -74,7 +87,7 @@ static void handle_l1(struct cpu *cpu, u32 reason)
         exit_impossible(cpu);
     /* An instruction newer than this code, which exits whatever the controls say. */
     if (basic >= ARRAY_SIZE(handlers) || !handlers[basic]) {
-        log_warn_once("deviation: exit %u of L1 is not known and becomes #UD", basic);
+        deviation("exit %u of L1 is not known and becomes #UD", basic);
         inject_ud();
         return;
     }
@@ -95,7 +108,7 @@ static inline __attribute__((always_inline)) u64 prepare_resume(struct cpu *cpu)
     return cpu->in_l2 ? l2_launched(cpu) : cpu->launched01;
 }
 
-static void end_steps(struct cpu *cpu, u32 reason)
+static inline __attribute__((always_inline)) void end_steps(struct cpu *cpu, u32 reason)
 {
     /* An instruction of L2 may reach more than one page of hidden memory. */
     if ((cpu->step & STEP_HIDDEN) &&
@@ -107,7 +120,8 @@ static void end_steps(struct cpu *cpu, u32 reason)
     }
 }
 
-u64 exit_handle(struct cpu *cpu)
+/* Not to be copied into exit_handle_observed(): this one is to stay as fast as it is. */
+__attribute__((noinline)) u64 exit_handle(struct cpu *cpu)
 {
     u32 reason = vmread32(VM_EXIT_REASON);
 
@@ -126,14 +140,38 @@ u64 exit_handle(struct cpu *cpu)
     return prepare_resume(cpu);
 }
 
-u64 exit_nmi(struct cpu *cpu) { return prepare_resume(cpu); }
+u64 exit_prepare(struct cpu *cpu) { return prepare_resume(cpu); }
+
+u64 exit_taken(struct cpu *cpu, u32 reason)
+{
+    if (cpu->loads_cet)
+        vmcs_cet_loaded(cpu);
+    if (cpu->step)
+        end_steps(cpu, reason);
+    cpu->exits_l2[reason]++;
+    cpu->nested.current->launched = true;
+    return prepare_resume(cpu);
+}
+
+u64 exit_nmi(struct cpu *cpu)
+{
+    u64 launched;
+
+    observe_disarm(cpu);
+    launched = prepare_resume(cpu);
+    observe_arm(cpu);
+    return launched;
+}
 
 u64 exit_entry_failed(struct cpu *cpu)
 {
-    u64 error = vmread(VM_INSTRUCTION_ERROR);
+    u64 error = vmread(VM_INSTRUCTION_ERROR), launched;
 
     if (!cpu->in_l2)
         panic("VM entry of L1 failed with VM-instruction error %lu", error);
+    observe_disarm(cpu);
     l2_entry_vmfail(cpu, error);
-    return prepare_resume(cpu);
+    launched = prepare_resume(cpu);
+    observe_arm(cpu);
+    return launched;
 }

@@ -5,6 +5,7 @@
 #include "insn.h"
 #include "l0.h"
 #include "lib.h"
+#include "record.h"
 #include "sipi.h"
 #include "vmcs.h"
 #include "vmcs01.h"
@@ -91,6 +92,7 @@ void init_reset(struct cpu *cpu)
 {
     bool boot_processor = rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_BSP;
 
+    record_init(cpu);
     cpu->init_pending = false;
     cpu->nmi_waiting = false;
     cpu->nmi_pending = 0;
@@ -134,6 +136,7 @@ static bool init_is_stale(struct cpu *cpu)
 
 static void start_at(struct cpu *cpu, u64 vector)
 {
+    record_sipi(cpu, vector);
     __atomic_store_n(&cpu->waits_for_sipi, false, __ATOMIC_RELEASE);
     reset_state(cpu);
     vmwrite(GUEST_CS_SELECTOR, vector << 8);

@@ -8,6 +8,7 @@
 #include "insn.h"
 #include "l0.h"
 #include "log.h"
+#include "record.h"
 #include "task_switch.h"
 #include "vmcs.h"
 #include "vmcs01.h"
@@ -153,7 +154,7 @@ void exit_task_switch(struct cpu *cpu)
     struct task_result result;
 
     if (state.paging.cr4 & CR4_CET)
-        log_warn_once("deviation: core %u: task switch by L1 with CR4.CET leaves SSP as it is",
+        deviation("core %u: task switch by L1 with CR4.CET leaves SSP as it is",
                       cpu->index);
     if (by_instruction(&request))
         state.eip += vmread32(VM_EXIT_INSTRUCTION_LEN);

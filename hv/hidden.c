@@ -5,6 +5,7 @@
 #include "l0.h"
 #include "lib.h"
 #include "log.h"
+#include "record.h"
 #include "vmcs.h"
 #include "../vmx/l2.h"
 #include "../vmx/vmcs02.h"
@@ -94,7 +95,10 @@ bool hidden_init(void)
 /* Reports the first access, and then each time their number has doubled. */
 static void count_access(struct cpu *cpu, const char *who, u64 gpa, bool write)
 {
-    u64 count = write ? ++cpu->hidden_writes : ++cpu->hidden_reads;
+    u64 count;
+
+    record_hidden(cpu, gpa, write);
+    count = write ? ++cpu->hidden_writes : ++cpu->hidden_reads;
 
     if (!(count & (count - 1)))
         log_warn("core %u: %s %s hidden memory at %#lx, %s (%lu times so far)", cpu->index, who,

@@ -40,6 +40,7 @@ struct l0 {
     bool has_vpid;
     bool has_shadowing;
     bool has_1g;
+    bool observed;  /* the monitor or the recorder sees each exit: hv/observe.h */
     u64 hidden_cr4; /* CR4 bits that L1 may not set: features hidden from it */
 };
 

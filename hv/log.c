@@ -2,6 +2,7 @@
 #include "format.h"
 #include "log_ring.h"
 #include "panic.h"
+#include "monitor/say.h"
 #include "../drivers/serial.h"
 
 static struct log_ring ring;
@@ -80,6 +81,14 @@ u64 log_enter_panic(void)
     if (console_port)
         serial_recover(console_port);
     return ring.written;
+}
+
+void log_show(u32 lines)
+{
+    u64 end = ring.written;
+
+    for (u64 at = log_ring_lines(&ring, end, lines); at < end; at++)
+        say("%c", log_ring_at(&ring, at));
 }
 
 void log_replay(u64 end, u32 lines)

@@ -32,6 +32,9 @@ static inline char log_ring_at(const struct log_ring *ring, u64 position)
 /* hv/log.c: makes the console print whatever L1 did to it, and returns the ring's end. */
 u64 log_enter_panic(void);
 
+/* hv/log.c: shows the ring's last lines in the monitor. */
+void log_show(u32 lines);
+
 /* hv/log.c: prints the ring's last lines before position end again, on the console alone. */
 void log_replay(u64 end, u32 lines);
 

@@ -4,6 +4,7 @@
 #include "insn.h"
 #include "l0.h"
 #include "log.h"
+#include "record.h"
 #include "trap.h"
 #include "vmcs.h"
 #include "x86.h"
@@ -205,7 +206,7 @@ static bool write_misc_enable(u64 value)
     if (!rdmsr_safe(MSR_IA32_MISC_ENABLE, &now))
         return false;
     if (value & MISC_ENABLE_XD_DISABLE) {
-        log_warn_once("deviation: L1 may not disable XD (IA32_MISC_ENABLE[34]); the bit stays 0");
+        deviation("L1 may not disable XD (IA32_MISC_ENABLE[34]); the bit stays 0");
         value &= ~MISC_ENABLE_XD_DISABLE;
     }
     /* Read-only, and shown set to L1. */
@@ -227,7 +228,7 @@ bool msr_write(u32 msr, u64 value)
     case MSR_MEMORY_CTRL: return !(value & MEMORY_CTRL_UC_LOCK_DISABLE) && wrmsr_safe(msr, value);
     case MSR_IA32_MISC_ENABLE: return write_misc_enable(value);
     case MSR_IA32_BIOS_UPDT_TRIG:
-        log_warn_once("deviation: a microcode update by L1 is ignored; let the firmware load it");
+        deviation("a microcode update by L1 is ignored; let the firmware load it");
         return true;
     default: return wrmsr_safe(msr, value);
     }

@@ -7,10 +7,12 @@
 #include "hidden.h"
 #include "log.h"
 #include "panic.h"
+#include "recorder.h"
 #include "segments.h"
 #include "trap.h"
 #include "vmcs01.h"
 #include "x86.h"
+#include "monitor/monitor.h"
 #include "../mm/paging.h"
 #include "../vmx/slots.h"
 #include "../vmx/vmcs02.h"
@@ -38,10 +40,10 @@ _Static_assert(offsetof(struct l0_call, cpu) == 8 && offsetof(struct l0_call, re
                "hv/entry.asm");
 
 /* Pages of a core: its structure, stack, IST stacks, VMXON region, vmcs01, bitmaps for VMREAD and
-   VMWRITE, a shadow VMCS, and for each vmcs02 slot the VMCS, its MSR bitmap, and its area. */
+   VMWRITE, a shadow VMCS, an I/O bitmap, the flight recorder's ring, and for each vmcs02 slot the VMCS, its MSR bitmap, and its area. */
 enum {
-    CPU_PAGES = 1 + CPU_STACK_SIZE / PAGE_SIZE + IST_COUNT + 2 + 2 + 1 + 2 * VMCS02_SLOTS_OWN +
-                VMCS02_SLOTS_OWN * VMCS02_AREA_SIZE / PAGE_SIZE,
+    CPU_PAGES = 1 + CPU_STACK_SIZE / PAGE_SIZE + IST_COUNT + 2 + 2 + 1 + 1 +
+                RECORDER_SIZE / PAGE_SIZE + 2 * VMCS02_SLOTS_OWN + VMCS02_SLOTS_OWN * VMCS02_AREA_SIZE / PAGE_SIZE,
 };
 _Static_assert(L0_BYTES_PER_CPU >= CPU_PAGES * PAGE_SIZE, "what the loader reserves is enough");
 
@@ -179,6 +181,11 @@ static bool prepare_cpu(u32 index)
     vmcs_init_region(cpu->vmcs01_pa, false);
     vmcs_init_region(cpu->nested.shadow_pa, true);
     pa += 4 * PAGE_SIZE;
+    cpu->observer.io_bitmap_pa = pa;
+    pa += PAGE_SIZE;
+    cpu->recorder = pool_va(pa);
+    recorder_init(cpu->recorder, index);
+    pa += RECORDER_SIZE;
     areas = pool_va(pa);
     pa += VMCS02_SLOTS_OWN * VMCS02_AREA_SIZE;
     for (u32 i = 0; i < VMCS02_SLOTS_OWN; i++) {
@@ -230,7 +237,7 @@ enum l0_error start_shared(const struct l0_call *call)
         return L0_NO_MEMORY;
     fill_ones_page(l0.ones_page);
     fill_ones_page(l0.sink_page);
-    if (!hidden_init() || !vmcs01_init_shared())
+    if (!hidden_init() || !monitor_init() || !vmcs01_init_shared())
         return L0_NO_MEMORY;
     trap_init_table();
     return L0_OK;

@@ -1,6 +1,6 @@
 ; Entry of exceptions, interrupts and NMIs into L0, and the way back from those that return.
 ;
-; Nothing here executes IRET, because IRET ends the blocking of NMIs. Blocking starts with the NMI
+; Nothing here executes IRET (but for a debugger), because IRET ends the blocking of NMIs. Blocking starts with the NMI
 ; that caused an exit or came while L0 ran, and must last until the next VM entry: else a second
 ; NMI would find the first one still noted in nmi_pending, and be lost. SDM vol. 3, "Handling
 ; Multiple NMIs".
@@ -13,7 +13,8 @@ default rel
 extern trap_handle              ; void trap_handle(struct trap_frame *)
 extern panic_nmi                ; void panic_nmi(void): returns on the panicking core alone
 extern panicking
-extern vm_exit                  ; its first instruction loads RSP
+extern vm_exit                  ; the first instruction of these loads RSP
+extern vm_exit_observed
 extern vm_resume_window_start   ; between these two L0 no longer looks at nmi_pending ...
 extern vm_resume_window_end
 extern vm_resume_restart        ; ... so it must look again
@@ -22,6 +23,7 @@ global trap_stubs
 global trap_unexpected
 
 %define TRAP_UNEXPECTED_INTERRUPT 256
+%define RFLAGS_TF 0x100
 
 %macro push_registers 0         ; the order of struct trap_frame, last member first
     push rax
@@ -100,6 +102,8 @@ trap_common:
 ; (no red zone). Without an IST that is where this very frame lies: each word of it is read
 ; before it can be overwritten.
 trap_return:
+    test dword [rsp + 32], RFLAGS_TF
+    jnz .step
     mov rax, [rsp + 40]         ; RSP
     mov rcx, [rsp + 16]         ; RIP
     mov [rax - 8], rcx
@@ -113,6 +117,13 @@ trap_return:
     popfq
     ret
 
+; A debugger steps: the flag is to take effect behind the next instruction of the code that was
+; interrupted. With IRET alone it does.
+.step:
+    pop rcx
+    pop rax
+    iretq
+
 ; On its own stack (IST), and never nested: see above.
 trap_nmi:
     push rax
@@ -123,6 +134,9 @@ trap_nmi:
 .look_at_window:
     mov rcx, [rsp + 16]         ; RIP
     lea rax, [vm_exit]
+    cmp rcx, rax
+    je .before_stack
+    lea rax, [vm_exit_observed]
     cmp rcx, rax
     je .before_stack
     lea rax, [vm_resume_window_start]

@@ -2,6 +2,7 @@
 #include "cpu.h"
 #include "panic.h"
 #include "x86.h"
+#include "monitor/debugger.h"
 
 #define CODE_SELECTOR   0x08
 #define GATE_INTERRUPT  0x8e /* present, DPL 0, 64-bit interrupt gate */
@@ -98,6 +99,8 @@ static bool fix_up(struct trap_frame *frame)
 void trap_handle(struct trap_frame *frame)
 {
     if (vector_may_be_fixed(frame->vector) && fix_up(frame))
+        return;
+    if (debugger_trap(frame))
         return;
     panic_trap(frame);
 }

@@ -7,10 +7,14 @@
 #include "trap.h"
 #include "vmcs.h"
 #include "x86.h"
+#include "log.h"
+#include "monitor/io.h"
+#include "monitor/monitor.h"
+#include "monitor/timer.h"
 #include "../vmx/direct.h"
 #include "../vmx/shadow12.h"
 
-extern u8 vm_exit[];
+extern u8 vm_exit[], vm_exit_observed[];
 
 #define HOST_PAT 0x0007040600070406ull /* the power-on value: entry 0 is WB */
 
@@ -41,6 +45,21 @@ static void compute_controls(struct l0_controls *c)
                                              (l0.has_vpid ? SECONDARY_EXEC_ENABLE_VPID : 0));
     c->exit = control_word(l0.hw.true_exit, EXIT_MUST);
     c->entry = control_word(l0.hw.true_entry, ENTRY_MUST);
+}
+
+/* The monitor's: the timer, if the processor has it with its saving, and exits at its port. */
+static void add_monitor_controls(struct l0_controls *c)
+{
+    u32 pin = control_word(l0.hw.true_pin, PIN_BASED_PREEMPTION_TIMER);
+    u32 exit = control_word(l0.hw.true_exit, VM_EXIT_SAVE_PREEMPTION_TIMER);
+
+    if ((pin & PIN_BASED_PREEMPTION_TIMER) && (exit & VM_EXIT_SAVE_PREEMPTION_TIMER)) {
+        c->pin |= PIN_BASED_PREEMPTION_TIMER;
+        c->exit |= VM_EXIT_SAVE_PREEMPTION_TIMER;
+    } else {
+        log_warn("monitor: the processor has no VMX-preemption timer: it looks at exits alone");
+    }
+    c->proc |= CPU_BASED_USE_IO_BITMAPS;
 }
 
 /* VMCS shadowing: 1 bits exit. */
@@ -78,6 +97,8 @@ void vmcs01_compute_offer(void)
 bool vmcs01_init_shared(void)
 {
     compute_controls(&l0.controls);
+    if (monitor_is_on())
+        add_monitor_controls(&l0.controls);
     l0.hidden_cr4 = HIDDEN_CR4;
     l0.msr_bitmap01 = pool_alloc(&l0.pool);
     if (!l0.msr_bitmap01)
@@ -108,7 +129,7 @@ void vmcs_init_host(struct cpu *cpu)
     vmwrite(HOST_IA32_SYSENTER_CS, 0);
     vmwrite(HOST_IA32_SYSENTER_ESP, 0);
     vmwrite(HOST_IA32_SYSENTER_EIP, 0);
-    vmwrite(HOST_RIP, (u64)vm_exit);
+    vmwrite(HOST_RIP, (u64)(l0.observed ? vm_exit_observed : vm_exit));
     vmwrite(CR3_TARGET_COUNT, 0);
     vmwrite(VM_EXIT_MSR_STORE_COUNT, 0);
     vmwrite(VM_EXIT_MSR_LOAD_COUNT, 0);
@@ -136,6 +157,10 @@ static void init_controls(void)
     vmwrite(MSR_BITMAP, l0.msr_bitmap01);
     vmwrite(EPT_POINTER, l0.ept01_pointer);
     vmwrite(VMCS_LINK_POINTER, NO_ADDRESS);
+    if (timer_used())
+        timer_start01();
+    if (monitor_is_on())
+        io_start01();
     if (l0.has_vpid)
         vmwrite(VIRTUAL_PROCESSOR_ID, VPID_L1);
     if (l0.has_shadowing) {

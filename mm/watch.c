@@ -39,14 +39,11 @@ static void look(struct ept02 *ept, struct watch *watch, u64 pa)
         __atomic_store_n(&watch->still, true, __ATOMIC_RELEASE);
 }
 
-bool watch_changed(struct ept02 *ept, struct watch *watch, u64 pa)
+void watch_look(struct ept02 *ept, struct watch *watch, u64 pa)
 {
-    if (watch->page == pa && __atomic_load_n(&watch->still, __ATOMIC_ACQUIRE))
-        return false;
     spin_lock(&ept->lock);
     look(ept, watch, pa);
     spin_unlock(&ept->lock);
-    return true;
 }
 
 void watch_written(struct watch *first, u64 pa)

@@ -20,9 +20,18 @@ struct watch {
     struct watch *next;
 };
 
+/* Looks at a page that is not still: its copy is about to be made anew. */
+void watch_look(struct ept02 *ept, struct watch *watch, u64 pa);
+
 /* Whether the copy of the page at pa has to be made anew, if it was made the last time. A watch is
    one core's. */
-bool watch_changed(struct ept02 *ept, struct watch *watch, u64 pa);
+static inline bool watch_changed(struct ept02 *ept, struct watch *watch, u64 pa)
+{
+    if (watch->page == pa && __atomic_load_n(&watch->still, __ATOMIC_ACQUIRE))
+        return false;
+    watch_look(ept, watch, pa);
+    return true;
+}
 
 /* L1 is about to write to the page at pa. EPT02's lock is held. */
 void watch_written(struct watch *first, u64 pa);

@@ -58,6 +58,66 @@ def choose_emulator() -> tuple[str, str]:
     return "qemu-kvm", "VMX, /dev/kvm and nested VMX are all there"
 
 
+def _listen() -> socket.socket:
+    """A socket on some free port, at which the emulator connects a serial port."""
+    server = socket.create_server(("127.0.0.1", 0))
+    server.settimeout(0.2)
+    return server
+
+
+class Terminal:
+    """Somebody at a serial port, with a log of what comes out of it."""
+
+    def __init__(self, port: socket.socket, log_path: Path) -> None:
+        self.port = port
+        self.log_path = log_path
+        self._log = open(log_path, "wb", buffering=0)
+        self._reader: Any = None
+
+    @property
+    def reader(self) -> Any:
+        """The pexpect object over the port."""
+        if self._reader is None:
+            from pexpect import fdpexpect
+
+            self._reader = fdpexpect.fdspawn(
+                self.port.fileno(), encoding="utf-8", codec_errors="replace"
+            )
+            self._reader.logfile_read = _TextLog(self._log)
+        return self._reader
+
+    def expect(self, pattern: str | list[str], timeout: float = 60) -> "re.Match[str]":
+        """Waits for a regular expression; the match, or an EmulatorError."""
+        import pexpect
+
+        try:
+            self.reader.expect(pattern, timeout=timeout)
+        except (pexpect.TIMEOUT, pexpect.EOF):
+            shown = self.log_path.read_text(errors="replace").splitlines()[-25:]
+            raise EmulatorError("\n".join([f"no {pattern!r} in {timeout} s on the monitor's port; "
+                                           "its last lines:", *shown])) from None
+        match: "re.Match[str]" = self.reader.match
+        return match
+
+    @property
+    def before(self) -> str:
+        """What came before the last match."""
+        return str(self.reader.before)
+
+    def send(self, data: bytes) -> None:
+        """Types, not faster than the emulated UART takes it."""
+        for start in range(0, len(data), 8):
+            self.port.sendall(data[start : start + 8])
+            time.sleep(0.005)
+
+    def sendline(self, text: str = "") -> None:
+        self.send(text.encode() + b"\r")
+
+    def close(self) -> None:
+        self.port.close()
+        self._log.close()
+
+
 class Machine:
     """One run of an emulator. Use it as a context manager, or call close()."""
 
@@ -74,6 +134,7 @@ class Machine:
         counts_text: str = "",
         reset_on_triple_fault: bool = False,
         ips: int = 100_000_000,
+        monitor: bool = False,
     ) -> None:
         self.image = Path(image).resolve()
         self.cpus = cpus
@@ -85,6 +146,8 @@ class Machine:
         self.counts_text = counts_text
         self.reset_on_triple_fault = reset_on_triple_fault
         self.ips = ips
+        self.has_monitor = monitor
+        self.monitor: Terminal | None = None  # the second serial port
         self.directory = Path(tempfile.mkdtemp(prefix="plastron-"))
         self.log_path = Path(log_path) if log_path else self.directory / "com1.txt"
         self.com2_path = self.directory / "com2.txt"
@@ -112,21 +175,30 @@ class Machine:
 
     def _try_start(self) -> bool:
         # The emulator connects to us, so that no free port has to be guessed.
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = server.getsockname()[1]
+        with _listen() as first, _listen() as second:
             start = self._start_bochs if self.emulator == "bochs" else self._start_qemu
-            self.process = start(port)
-            server.settimeout(0.2)
-            deadline = time.monotonic() + 60
-            while time.monotonic() < deadline and self.process.poll() is None:
-                try:
-                    self.console = server.accept()[0]
-                except TimeoutError:
-                    continue
-                self.console.setblocking(True)
+            self.process = start(first.getsockname()[1], second.getsockname()[1])
+            self.console = self._accept(first)
+            if self.console and self.has_monitor:
+                port = self._accept(second)
+                self.monitor = Terminal(port, self.directory / "com2.txt") if port else None
+            if self.console and (self.monitor or not self.has_monitor):
                 return self._survives_start()
         self._end_process()
         return False
+
+    def _accept(self, server: socket.socket) -> socket.socket | None:
+        """The emulator's connection to a serial port's socket; None if it ends before."""
+        assert self.process
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                port = server.accept()[0]
+            except TimeoutError:
+                continue
+            port.setblocking(True)
+            return port
+        return None
 
     def _survives_start(self) -> bool:
         """Whether the emulator is still alive once its console is quiet or speaking."""
@@ -152,10 +224,13 @@ class Machine:
             start_new_session=True,
         )
 
-    def _start_bochs(self, port: int) -> "subprocess.Popen[bytes]":
+    def _start_bochs(self, port: int, port2: int) -> "subprocess.Popen[bytes]":
         tree = CACHE / "bochs" / "usr"
         libraries = tree / "lib" / "x86_64-linux-gnu"
         cylinders, rest = divmod(self.disk.stat().st_size, CYLINDER)
+        com2 = f"mode=file, dev={self.com2_path}"
+        if self.has_monitor:
+            com2 = f"mode=socket-client, dev=127.0.0.1:{port2}"
         if rest:
             raise EmulatorError(f"{self.image}: its size is not a multiple of {CYLINDER} bytes")
         (self.directory / "bochsrc").write_text(
@@ -176,7 +251,7 @@ heads={HEADS}, spt={SECTORS}
 boot: disk
 clock: sync=none, time0={TIME_OF_COUNTS if self.counts else "local"}, rtc_sync=0
 com1: enabled=1, mode=socket-client, dev=127.0.0.1:{port}
-com2: enabled=1, mode=file, dev={self.com2_path}
+com2: enabled=1, {com2}
 log: {self.emulator_log}
 panic: action=fatal
 """
@@ -192,7 +267,7 @@ panic: action=fatal
         mended = ["--preload", CACHE / "mend.so", tree / "bin" / "bochs-bin"]
         return self._spawn([*loader, *mended, "-q", "-f", "bochsrc"], environment)
 
-    def _start_qemu(self, port: int) -> "subprocess.Popen[bytes]":
+    def _start_qemu(self, port: int, port2: int) -> "subprocess.Popen[bytes]":
         firmware = CACHE / "ovmf" / "usr" / "share" / "OVMF"
         variables = self.directory / "vars.fd"
         shutil.copyfile(firmware / "OVMF_VARS.fd", variables)
@@ -205,7 +280,8 @@ panic: action=fatal
         command += ["-device", "qemu-xhci", "-vga", "std"]
         command += ["-device", f"{'usb-storage' if self.usb else 'ide-hd'},drive=disk,bootindex=0"]
         command += ["-device", "isa-debug-exit,iobase=0x8900,iosize=1"]
-        command += ["-serial", f"tcp:127.0.0.1:{port}", "-serial", f"file:{self.com2_path}"]
+        com2 = f"tcp:127.0.0.1:{port2}" if self.has_monitor else f"file:{self.com2_path}"
+        command += ["-serial", f"tcp:127.0.0.1:{port}", "-serial", com2]
         return self._spawn([str(word) for word in command], {})
 
     # --- talking
@@ -290,6 +366,8 @@ panic: action=fatal
         self._end_process()
         if self.console:
             self.console.close()
+        if self.monitor:
+            self.monitor.close()
         if self._log:
             self._log.close()
         if not keep:

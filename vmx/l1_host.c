@@ -6,6 +6,7 @@
 #include "../hv/insn.h"
 #include "../hv/l0.h"
 #include "../hv/log.h"
+#include "../hv/record.h"
 #include "../hv/trap.h"
 #include "../hv/vmcs.h"
 #include "../hv/vmcs01.h"
@@ -218,6 +219,7 @@ void l1_host_abort(struct cpu *cpu, const struct vmcs02 *slot, enum vmx_abort in
 {
     u32 value = indicator;
 
+    record_abort(cpu, value);
     log_warn_once("core %u: VMX abort %u, L1 has shut the core down", cpu->index, value);
     slot->vmcs12->abort = value;
     phys_write(slot->vmcs12_pa + offsetof(struct vmcs12, abort), &value, sizeof(value));

@@ -20,6 +20,7 @@
 #include "../hv/l0.h"
 #include "../hv/log.h"
 #include "../hv/panic.h"
+#include "../hv/record.h"
 #include "../hv/vmcs.h"
 #include "../hv/vmcs01.h"
 
@@ -190,6 +191,7 @@ void l2_entry_failed(struct cpu *cpu, u32 reason, u64 qualification)
     struct vmcs02 *slot = cpu->nested.current;
     struct l2_leftover leftover = l1_host_read_leftover(slot->vmcs12);
 
+    record_entry_failed(cpu, reason, qualification);
     leftover.nmi_blocking_is_l2s = leftover.nmi_blocked = false;
     end_cet_load(cpu);
     keep_nmi(cpu);

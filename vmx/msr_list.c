@@ -4,6 +4,7 @@
 #include "../hv/insn.h"
 #include "../hv/l0.h"
 #include "../hv/log.h"
+#include "../hv/record.h"
 #include "../hv/msr.h"
 #include "../hv/trap.h"
 #include "../hv/vmcs.h"
@@ -88,7 +89,7 @@ static bool load_cet(enum vmcs_field field, u32 msr, u64 value)
     if (!(vmread(VM_ENTRY_CONTROLS) & VM_ENTRY_LOAD_CET_STATE))
         return true;
     if (!entry_takes(msr, value)) {
-        log_warn_once("deviation: an MSR area loads %#x with %#lx, which fails here", msr, value);
+        deviation("an MSR area loads %#x with %#lx, which fails here", msr, value);
         return false;
     }
     vmwrite(field, value);

@@ -39,7 +39,7 @@ struct command {
    bits. */
 bool parse_number(const char *text, u64 *number);
 
-/* Texts are equal; text contains part, whatever the case of letters. */
+/* Texts are equal, in their case too; text contains part, whatever the case of letters. */
 bool text_equal(const char *a, const char *b);
 bool text_contains(const char *text, const char *part);
 

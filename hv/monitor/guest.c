@@ -47,23 +47,25 @@ static u64 not_borrowed(const struct vmcs02 *slot, u32 encoding)
     return vmread(encoding);
 }
 
-static bool is_pdpte(u32 encoding)
+/* While L1 runs: vmcs02 has the value, and struct vmcs12 not. */
+static bool is_in_vmcs02(const struct vmcs02 *slot, u32 encoding)
 {
-    return encoding >= GUEST_PDPTR0 && encoding < GUEST_PDPTR0 + 2 * PDPTES;
+    bool is_pdpte = encoding >= GUEST_PDPTR0 && encoding <= GUEST_PDPTR3 + 1;
+
+    return direct_has(encoding) || (is_pdpte && slot->newer_pdptes);
 }
 
-/* As slots_read_field() and L1's VMREAD, but nothing is moved. */
 static bool read12(struct cpu *cpu, u32 encoding, u64 *value)
 {
     const struct field_info *field = field_of_caps(&l0.caps, encoding);
-    const struct vmcs02 *slot = cpu->nested.current;
+    struct vmcs02 *slot = cpu->nested.current;
 
     if (!field)
         return false;
+    if (!cpu->in_l2 && is_in_vmcs02(slot, encoding))
+        return read02(cpu, encoding, value);
     if (cpu->in_l2 && direct_has(encoding))
         *value = not_borrowed(slot, encoding);
-    else if (direct_has(encoding) || (slot->newer_pdptes && is_pdpte(encoding)))
-        return read02(cpu, encoding, value);
     else
         *value = vmcs12_get(slot->vmcs12, field, VMCS_FIELD_HIGH(encoding));
     return true;

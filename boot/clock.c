@@ -1,0 +1,14 @@
+#include "clock.h"
+
+#include <efi.h>
+#include <efilib.h>
+
+#define MICROSECONDS 10000u
+
+u64 clock_tsc_hz(void)
+{
+    u64 start = __builtin_ia32_rdtsc();
+
+    BS->Stall(MICROSECONDS);
+    return (__builtin_ia32_rdtsc() - start) * (1000000u / MICROSECONDS);
+}

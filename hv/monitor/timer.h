@@ -1,0 +1,25 @@
+/*
+ * The monitor's time: the VMX-preemption timer of whichever VMCS runs. That of vmcs01 is L0's alone.
+ * That of vmcs02 is L1's, who reads and writes its value there: L0 has its own in it only while L2
+ * runs, the earlier one of both. SDM vol. 3, "VMX-Preemption Timer".
+ */
+#ifndef PLASTRON_HV_MONITOR_TIMER_H
+#define PLASTRON_HV_MONITOR_TIMER_H
+
+#include "../cpu.h"
+
+/* The processor has the timer, and the monitor is on. */
+bool timer_used(void);
+
+/* The period of looks at the port, in ticks of the time-stamp counter. fast: somebody is typing. */
+u64 timer_period(bool fast);
+
+/* vmcs01, which is current, gets a period. */
+void timer_start01(void);
+
+/* Before an entry of L2, and after an exit: vmcs02 is current. timer_disarm() tells whether the
+   exit by the timer is L0's. */
+void timer_arm(struct cpu *cpu);
+bool timer_disarm(struct cpu *cpu, u32 reason);
+
+#endif

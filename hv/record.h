@@ -1,0 +1,38 @@
+/* What goes into the flight recorder (hv/recorder.h), where exits are observed. */
+#ifndef PLASTRON_HV_RECORD_H
+#define PLASTRON_HV_RECORD_H
+
+#include "cpu.h"
+#include "log.h"
+
+/* Exits are recorded, too. */
+extern bool recording;
+
+/* The text of L0's at an address, or NULL: recorder_text_of of hv/recorder.h. */
+const char *record_text_of(u64 address);
+
+/* An exit, as it begins and before the entry behind it. NULL: it is not recorded. */
+struct record *record_begin(struct cpu *cpu, u32 reason);
+void record_end(const struct cpu *cpu, struct record *record);
+
+/* The same exit, if it was a VMX instruction of L1's that has failed. */
+void record_failure(const struct cpu *cpu, u32 reason, u64 rip_before);
+
+/* Each in a place that is reached seldom. */
+#define RARE __attribute__((cold, noinline))
+RARE void record_entry_failed(const struct cpu *cpu, u32 reason, u64 qualification);
+RARE void record_abort(const struct cpu *cpu, u32 indicator);
+RARE void record_init(const struct cpu *cpu);
+RARE void record_sipi(const struct cpu *cpu, u64 vector);
+RARE void record_hidden(const struct cpu *cpu, u64 gpa, bool write);
+RARE void record_deviation(const char *text);
+
+/* L1 has run into a deviation from the SDM: on the console the first time, and in the recorder each
+   time. The text is a literal, with the formats of hv/format.h for what follows. */
+#define deviation(text, ...)                                                                       \
+    do {                                                                                           \
+        record_deviation(text);                                                                    \
+        log_warn_once("deviation: " text, ##__VA_ARGS__);                                          \
+    } while (0)
+
+#endif
