@@ -154,6 +154,9 @@ UNIT_config := boot/config.c hv/format.c
 UNIT_decode := vmx/decode.c
 UNIT_ept01 := mm/ept01.c mm/memtype.c mm/pool.c $(FAKE)
 EPT02 := mm/ept02.c mm/watch.c mm/ept12.c mm/ept01.c mm/exposure.c mm/memtype.c mm/pool.c mm/shadow.c $(FAKE)
+UNIT_cmd_address := hv/monitor/cmd_address.c hv/monitor/guest.c mm/inspect.c hv/format.c vmx/direct.c \
+	$(CHECKS) $(EPT02)
+UNIT_FLAGS_cmd_address := -include tests/unit/fake_vmcs.h
 UNIT_ept02 := $(EPT02)
 UNIT_ept02_random := $(EPT02)
 UNIT_exposure := mm/exposure.c
@@ -161,6 +164,7 @@ UNIT_ept12 := mm/ept12.c $(FAKE)
 UNIT_firmware := boot/firmware.c
 UNIT_FLAGS_firmware := $(USE_EFI)
 UNIT_format := hv/format.c hv/log_ring.c
+UNIT_inspect := mm/inspect.c mm/walk.c hv/format.c $(EPT02)
 UNIT_l2_enter := vmx/l2_enter.c vmx/l2_exit.c vmx/ept_violation.c vmx/slots.c vmx/direct.c \
 	vmx/vmcs02.c vmx/bitmaps.c hv/inject.c $(CHECKS)
 UNIT_FLAGS_l2_enter := -include tests/unit/fake_vmcs.h

@@ -11,11 +11,10 @@
 #include "lib.h"
 #include "x86.h"
 
-#define NO_LEVEL 0u
-
+/* The guest that a word names; 0: none. */
 static u32 level_of(const char *word)
 {
-    return text_equal(word, "l1") ? 1 : text_equal(word, "l2") ? 2 : NO_LEVEL;
+    return text_equal(word, "l1") ? 1 : text_equal(word, "l2") ? 2 : 0;
 }
 
 /* Says so if the core has no such guest. */
@@ -55,11 +54,11 @@ static void say_ept(const char *name, const struct inspection *way, bool own)
         const struct inspect_step *step = &way->step[i];
 
         inspect_ept_words(step, words);
-        say("  %u  %#014lx  %#018lx  %s%s\n", step->level, step->pa, step->entry, words,
+        say("  %u  0x%012lx  0x%016lx  %s%s\n", step->level, step->pa, step->entry, words,
             own ? "" : hidden_note(step->pa, sizeof(u64)));
     }
     if (!way->count)
-        say("  the address is beyond its tables\n");
+        say("  the tables are not for that address\n");
 }
 
 static void show_ept01(u64 gpa, struct inspection *way)
@@ -110,8 +109,8 @@ static const char *outcome01(u64 gpa, const struct inspection *way01, u64 right)
     if (is_hidden(gpa))
         return hidden;
     if (!way01->translated)
-        return "EPT01 not filled yet, L0 would";
-    return way01->rights & right ? "allowed" : "write-protected, L0 would allow it";
+        return "EPT01 not filled yet: L0 fills it";
+    return way01->rights & right ? "allowed" : "write-protected: L0 allows it";
 }
 
 struct ways {
@@ -142,7 +141,7 @@ static const char *outcome02(const struct ways *ways, u64 right)
         return forbidden(ways);
     if (is_hidden(way12->address))
         return hidden;
-    return filled ? "allowed" : "EPT02 not filled yet, L0 would";
+    return filled ? "allowed" : "EPT02 not filled yet: L0 fills it";
 }
 
 static const struct {
@@ -292,14 +291,14 @@ static void say_linear_step(const struct linear_space *space, const struct inspe
     if (step->address == INSPECT_REGISTER)
         say("PDPTE register");
     else
-        say("%#014lx", step->address);
+        say("0x%012lx", step->address);
     if (step->kind == INSPECT_UNREACHED) {
         say("  %s\n", words);
         return;
     }
     if (space->has_ept && step->pa != INSPECT_REGISTER)
-        say(" -> %#014lx", step->pa);
-    say("  %#018lx  %s%s\n", step->entry, words, hidden_note(step->pa, sizeof(u32)));
+        say(" -> 0x%012lx", step->pa);
+    say("  0x%016lx  %s%s\n", step->entry, words, hidden_note(step->pa, sizeof(u32)));
 }
 
 static void say_end(const char *tables, const struct inspection *way)
@@ -395,26 +394,30 @@ static const char *not_read(u64 pa)
     return phys_is_hidden(align_down(pa, PAGE_SIZE), PAGE_SIZE) ? "hidden: L0's own memory" : NULL;
 }
 
+/* Says a unit in hexadecimal, puts its bytes as text. */
+static void say_unit(u64 pa, u32 unit, char *text)
+{
+    u64 value = 0;
+
+    phys_read(&value, pa, unit);
+    say(" %0*lx", 2 * unit, value);
+    for (u32 i = 0; i < unit; i++, value >>= 8) {
+        u8 byte = (u8)value;
+
+        text[i] = byte >= ' ' && byte < 0x7f ? (char)byte : '.';
+    }
+}
+
 /* At most MEM_LINE bytes within a page. */
 static void say_line(u64 address, u64 pa, u32 len, u32 unit)
 {
-    u32 columns = MEM_LINE / unit * (2 * unit + 1), used = 0;
+    u32 missing = (MEM_LINE - len) / unit * (2 * unit + 1);
     char text[MEM_LINE + 1] = {0};
 
     say("%016lx ", address);
-    for (u32 i = 0; i < len; i += unit) {
-        u64 value = 0;
-
-        phys_read(&value, pa + i, unit);
-        say(" %0*lx", 2 * unit, value);
-        used += 2 * unit + 1;
-        for (u32 j = 0; j < unit; j++) {
-            u8 byte = (u8)(value >> 8 * j);
-
-            text[i + j] = byte >= ' ' && byte < 0x7f ? (char)byte : '.';
-        }
-    }
-    say("%*s  %s\n", columns - used, "", text);
+    for (u32 i = 0; i < len; i += unit)
+        say_unit(pa + i, unit, &text[i]);
+    say("%*s  %s\n", missing, "", text);
 }
 
 static void dump_page(const struct mem *mem, u64 address, u64 len)
