@@ -69,7 +69,7 @@ size_t suspect_instruction(const u8 *code, size_t bytes, const struct trap_frame
 size_t suspect_address(u64 address, const struct trap_frame *frame, u64 ram_top, char *to,
                        size_t size)
 {
-    u64 below = frame->rsp - address;
+    u64 below = frame->rsp - address, physical = address - L0_DIRECT_BASE;
 
     if (address < PAGE_SIZE)
         TEXT("address %#lx is in page 0: a null pointer", address);
@@ -78,10 +78,10 @@ size_t suspect_address(u64 address, const struct trap_frame *frame, u64 ram_top,
     if (address >= L0_VIRT_BASE)
         TEXT("address %#lx is in L0's image: a write to what is read-only, or behind its end",
              address);
-    if (address >= L0_DIRECT_BASE && address - L0_DIRECT_BASE >= ram_top)
-        TEXT("address %#lx is physical %#lx, behind all memory", address, address - L0_DIRECT_BASE);
+    if (address >= L0_DIRECT_BASE && physical >= ram_top)
+        TEXT("address %#lx is physical %#lx, behind all memory", address, physical);
     if (address >= L0_DIRECT_BASE)
-        TEXT("address %#lx is physical %#lx", address, address - L0_DIRECT_BASE);
+        TEXT("address %#lx is physical %#lx", address, physical);
     TEXT("address %#lx is nothing of L0's: a guest's address, or not a pointer", address);
 }
 

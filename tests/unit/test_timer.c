@@ -1,5 +1,6 @@
-/* hv/monitor/timer.c: one preemption timer for two. A model runs L2 for random times, and asks whether
-   each of the two has had its exits when they were due, and whether L1 sees its own value alone. */
+/* hv/monitor/timer.c: one preemption timer for two. A model runs L2 for random times, and asks
+   whether each of the two has had its exits when they were due, and whether L1 sees its own value
+   alone. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -107,7 +108,8 @@ static void l1_has_no_timer(void **state)
         timer_arm(&cpu);
         expires = run(100);
         assert_int_equal(
-            timer_disarm(&cpu, expires ? EXIT_REASON_PREEMPTION_TIMER : EXIT_REASON_CPUID), expires);
+            timer_disarm(&cpu, expires ? EXIT_REASON_PREEMPTION_TIMER : EXIT_REASON_CPUID),
+            expires);
         assert_int_equal(fake_vmcs[VMX_PREEMPTION_TIMER_VALUE], 77);
         expired += expires;
     }
@@ -189,9 +191,9 @@ static void random_turns(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(periods),      cmocka_unit_test(l1_has_no_timer),
+        cmocka_unit_test(periods),         cmocka_unit_test(l1_has_no_timer),
         cmocka_unit_test(l1s_comes_first), cmocka_unit_test(both_at_once),
-        cmocka_unit_test(nothing_ran),  cmocka_unit_test(random_turns),
+        cmocka_unit_test(nothing_ran),     cmocka_unit_test(random_turns),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -121,7 +121,7 @@ static const char *l1_gets(void)
     static char text[512];
     size_t length = 0;
 
-    while (in(UART_LSR) & LSR_DATA_READY)
+    while (in(UART_LSR)&LSR_DATA_READY)
         text[length++] = (char)in(UART_DATA);
     text[length] = 0;
     return text;
@@ -173,12 +173,15 @@ static void shared_is_l1s(void **state)
     assert_int_equal(in(UART_LSR), 0x60);
 }
 
-/* The key goes to neither; what is typed behind it is the monitor's, and behind the next one L1's. */
+/* The key goes to neither; what is typed behind it is the monitor's, and behind the next one L1's.
+ */
 static void escape(void **state)
 {
     (void)state;
     start(true);
-    type("ab\x1e" "cpus\r\x1e" "cd");
+    type("ab\x1e"
+         "cpus\r\x1e"
+         "cd");
     assert_string_equal(l1_gets(), "abcd");
     assert_false(uart_is_taken());
     assert_string_equal(monitor_gets(), "cpus\r");
@@ -196,15 +199,15 @@ static void interrupts(void **state)
     (void)state;
     start(true);
     out(UART_IER, 1);
-    assert_int_equal(in(UART_FCR) & 0xf, 1);
+    assert_int_equal(in(UART_FCR)&0xf, 1);
     type("a");
     assert_string_equal(monitor_gets(), ""); /* L0's look takes it out of the UART */
-    assert_int_equal(in(UART_FCR) & 0xf, 4);
+    assert_int_equal(in(UART_FCR)&0xf, 4);
     assert_int_equal(in(UART_DATA), 'a');
-    assert_int_equal(in(UART_FCR) & 0xf, 1);
+    assert_int_equal(in(UART_FCR)&0xf, 1);
     out(UART_IER, 0);
     type("b");
-    assert_int_equal(in(UART_FCR) & 0xf, 1);
+    assert_int_equal(in(UART_FCR)&0xf, 1);
     assert_string_equal(l1_gets(), "b");
 }
 
@@ -299,12 +302,10 @@ static void overflow(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hidden),       cmocka_unit_test(absent),
-        cmocka_unit_test(shared_is_l1s), cmocka_unit_test(escape),
-        cmocka_unit_test(interrupts),   cmocka_unit_test(divisor),
-        cmocka_unit_test(loop_back),    cmocka_unit_test(line_errors),
-        cmocka_unit_test(fifo_cleared), cmocka_unit_test(sending),
-        cmocka_unit_test(overflow),
+        cmocka_unit_test(hidden),    cmocka_unit_test(absent),      cmocka_unit_test(shared_is_l1s),
+        cmocka_unit_test(escape),    cmocka_unit_test(interrupts),  cmocka_unit_test(divisor),
+        cmocka_unit_test(loop_back), cmocka_unit_test(line_errors), cmocka_unit_test(fifo_cleared),
+        cmocka_unit_test(sending),   cmocka_unit_test(overflow),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
