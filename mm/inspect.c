@@ -7,9 +7,10 @@
 #include "../hv/format.h"
 #include "x86.h"
 
-#define INDEX_BITS 9
-#define INDEX_MASK 0x1ffull
-#define ALL_RIGHTS (EPT_RWX | EPT_EXEC_USER)
+#define INDEX_BITS     9
+#define INDEX_MASK     0x1ffull
+#define PAGE_LEVEL_MAX 3u /* 1 GiB */
+#define ALL_RIGHTS     (EPT_RWX | EPT_EXEC_USER)
 
 static u32 level_shift(u32 level) { return PAGE_SHIFT + INDEX_BITS * (level - 1); }
 
@@ -99,6 +100,8 @@ static bool step_own(struct inspect_step *step, u64 start, u64 size)
     step->rights = step->entry & ALL_RIGHTS;
     if (!step->rights)
         step->kind = INSPECT_ABSENT;
+    else if (step->level > PAGE_LEVEL_MAX && (step->entry & EPT_LARGE))
+        step->kind = INSPECT_RESERVED;
     else if (step->level == 1 || (step->entry & EPT_LARGE))
         set_page(step, level_shift(step->level));
     return step->kind == INSPECT_TABLE;

@@ -2,28 +2,19 @@
 #include "command.h"
 #include "guest.h"
 #include "say.h"
+#include "tables.h"
 #include "../format.h"
 #include "../l0.h"
 #include "../../mm/ept02.h"
 #include "../../mm/inspect.h"
 #include "../../mm/phys.h"
 #include "../../vmx/check.h"
-#include "lib.h"
 #include "x86.h"
 
 /* The guest that a word names; 0: none. */
 static u32 level_of(const char *word)
 {
     return text_equal(word, "l1") ? 1 : text_equal(word, "l2") ? 2 : 0;
-}
-
-/* Says so if the core has no such guest. */
-static bool has_guest(const struct cpu *cpu, u32 level)
-{
-    if (guest_exists(cpu, level))
-        return true;
-    say("core %u has no current vmcs12, and so no L2\n", cpu->index);
-    return false;
 }
 
 /* EPT12 of an L2 that has one. */
@@ -186,7 +177,7 @@ static bool run_ept(struct cpu *cpu, const struct words *words)
         return false;
     if (words->count == 3 && !(level = level_of(words->word[2])))
         return false;
-    if (!has_guest(cpu, level))
+    if (!demand_guest(cpu, level))
         return true;
     if (find_space(cpu, level, &space)) {
         ept_of_l2(cpu, &space, address);
@@ -350,14 +341,12 @@ static bool run_translate(struct cpu *cpu, const struct words *words)
 
     if (words->count != at + 1 || !parse_number(words->word[at], &linear))
         return false;
-    if (!has_guest(cpu, level))
+    if (!demand_guest(cpu, level))
         return true;
     find_linear(cpu, level, &space);
     translate(&space, linear);
     return true;
 }
-
-static const char *const guests[] = {"l1", "l2", NULL};
 
 const struct command command_translate = {
     .name = "translate",
@@ -368,7 +357,7 @@ const struct command command_translate = {
         "L1's address for it, by EPT12), value, what it says.\n",
     .place = THIS_CORE,
     .run = run_translate,
-    .choices = guests,
+    .choices = level_choices,
 };
 
 /* ---- mem ---- */
@@ -494,7 +483,7 @@ static bool run_mem(struct cpu *cpu, const struct words *words)
     if (!parse_range(words, named ? 2 : 1, &mem))
         return false;
     if (mem.is_linear) {
-        if (!has_guest(cpu, level))
+        if (!demand_guest(cpu, level))
             return true;
         find_linear(cpu, level, &mem.space);
     }

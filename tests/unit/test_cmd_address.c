@@ -12,6 +12,7 @@
 #include "hv/monitor/command.h"
 #include "hv/monitor/guest.h"
 #include "hv/monitor/say.h"
+#include "hv/monitor/tables.h"
 #include "vmx/check.h"
 #include "vmx/direct.h"
 #include "vmx/vmcs02.h"
@@ -42,6 +43,16 @@ bool parse_number(const char *text, u64 *number)
 
     *number = strtoull(text, &end, text[0] == '0' && text[1] == 'x' ? 16 : 10);
     return *text >= '0' && *text <= '9' && !*end;
+}
+
+const char *const level_choices[] = {"l1", "l2", NULL};
+
+bool demand_guest(struct cpu *cpu, u32 level)
+{
+    if (guest_exists(cpu, level))
+        return true;
+    say("no L2\n");
+    return false;
 }
 
 bool text_equal(const char *a, const char *b) { return !strcmp(a, b); }
@@ -420,7 +431,7 @@ static void ept_without_ept12_is_ept01(void **state)
     core.nested.current = NULL;
     assert_true(run(&command_ept, "ept 0x105000"));
     assert_memory_equal(said, "EPT01\n", 6);
-    SAYS(command_ept, "ept 0x105000 l2", "core 3 has no current vmcs12, and so no L2\n");
+    SAYS(command_ept, "ept 0x105000 l2", "no L2\n");
 }
 
 /* Whatever is given instead of tables. */
@@ -574,7 +585,7 @@ static void translate_needs_a_guest(void **state)
 {
     (void)state;
     core.nested.current = NULL;
-    SAYS(command_translate, "translate l2 0x1000", "core 3 has no current vmcs12, and so no L2\n");
+    SAYS(command_translate, "translate l2 0x1000", "no L2\n");
     SAYS_PART(command_translate, "translate l1 0x1000", "L1, 4-level paging");
 }
 
@@ -680,7 +691,7 @@ static void arguments_that_make_no_sense_are_refused(void **state)
         assert_false(run(&command_mem, mem_lines[i]));
     assert_int_equal(said_len, 0);
     core.nested.current = NULL;
-    SAYS(command_mem, "mem l2 0x1000", "core 3 has no current vmcs12, and so no L2\n");
+    SAYS(command_mem, "mem l2 0x1000", "no L2\n");
 }
 
 /* ---- hv/monitor/guest.h ---- */

@@ -282,13 +282,17 @@ static void ept02_is_walked_as_far_as_it_is_filled(void **state)
 static void check_own_step(const struct inspect_step *step, u64 start, u64 size)
 {
     bool page = step->level == 1 || (step->entry & EPT_LARGE);
+    char words[INSPECT_WORDS_MAX];
 
+    inspect_ept_words(step, words);
     if (step->pa < start || step->pa >= start + size)
         assert_int_equal(step->kind, INSPECT_STRAY);
     else if (!(step->entry & ALL))
         assert_int_equal(step->kind, INSPECT_ABSENT);
+    else if (page)
+        assert_int_equal(step->kind, step->level > 3 ? INSPECT_RESERVED : INSPECT_PAGE);
     else
-        assert_int_equal(step->kind, page ? INSPECT_PAGE : INSPECT_TABLE);
+        assert_int_equal(step->kind, INSPECT_TABLE);
 }
 
 static void check_own(const struct inspection *way, u64 gpa, u64 start, u64 size)
@@ -326,7 +330,8 @@ static void own_tables_of_garbage_lead_nowhere(void **state)
         assert_shape(&way);
         check_own(&way, gpa, start, size);
     }
-    assert_all_kinds((u32) ~(BIT(INSPECT_PAGE) | BIT(INSPECT_ABSENT) | BIT(INSPECT_STRAY)));
+    assert_all_kinds((u32) ~(BIT(INSPECT_PAGE) | BIT(INSPECT_ABSENT) | BIT(INSPECT_STRAY) |
+                             BIT(INSPECT_RESERVED)));
 }
 
 /* Another core takes tables away and uses them again. */
