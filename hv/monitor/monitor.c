@@ -58,6 +58,9 @@ static void put(char c)
     uart_put((u8)c);
 }
 
+/* The line editor's: it ends its lines itself. */
+static void put_raw(char c) { uart_put((u8)c); }
+
 static void put_formatted(void *context, char c)
 {
     (void)context;
@@ -428,7 +431,7 @@ bool monitor_init(void)
         return true;
     }
     monitor.on = true;
-    line_init(&monitor.line, put, "");
+    line_init(&monitor.line, put_raw, "");
     monitor.line.complete = command_complete;
     log_info("the monitor is on port %#x%s", port,
              port == COM1_PORT ? ", behind Ctrl-^" : ", which L1 does not see");
