@@ -165,6 +165,8 @@ UNIT_firmware := boot/firmware.c
 UNIT_FLAGS_firmware := $(USE_EFI)
 UNIT_format := hv/format.c hv/log_ring.c
 UNIT_inspect := mm/inspect.c mm/walk.c hv/format.c $(EPT02)
+GDB := hv/monitor/gdb.c hv/monitor/gdb_packet.c hv/monitor/gdb_registers.c hv/format.c
+UNIT_gdb := $(GDB)
 UNIT_l2_enter := vmx/l2_enter.c vmx/l2_exit.c vmx/ept_violation.c vmx/slots.c vmx/direct.c \
 	vmx/vmcs02.c vmx/bitmaps.c hv/inject.c $(CHECKS)
 UNIT_FLAGS_l2_enter := -include tests/unit/fake_vmcs.h
@@ -219,6 +221,7 @@ FUZZ_decode := vmx/decode.c
 FUZZ_elf := boot/elf.c
 FUZZ_ept12 := mm/ept12.c $(MEMORY)
 FUZZ_line := hv/monitor/line.c hv/monitor/commands.c
+FUZZ_gdb := $(GDB)
 FUZZ_lz4 := boot/lz4.c
 FUZZ_memtype := mm/memtype.c $(MEMORY)
 FUZZ_task_switch := hv/task_switch.c vmx/decode.c mm/walk.c vmx/check_guest.c $(MEMORY)
@@ -231,6 +234,14 @@ $(B)/fuzz/%: tests/fuzz/fuzz_%.c $$(FUZZ_$$*) $(wildcard */*.h hv/monitor/*.h te
 	@mkdir -p $(@D)
 	$(call say,FUZZ)
 	$(Q)clang $(CFLAGS_FUZZ) $< $(FUZZ_$*) -lcmocka -o $@
+
+# What the tests of the tools run against: programs of this host, under the sanitizers.
+TOOL_gdb_server := $(GDB)
+
+$(B)/tools/%: tests/tools/%.c $$(TOOL_$$*) $(wildcard */*.h hv/monitor/*.h)
+	@mkdir -p $(@D)
+	$(call say,TOOL)
+	$(Q)$(CC) $(CFLAGS_UNIT) $< $(TOOL_$*) -o $@
 
 # What follows installs what it needs first: tools/setup.
 setup-%:
