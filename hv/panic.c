@@ -9,6 +9,7 @@
 #include "l0.h"
 #include "log.h"
 #include "log_ring.h"
+#include "names.h"
 #include "symbols.h"
 #include "trap.h"
 #include "vmcs_dump.h"
@@ -34,37 +35,6 @@ static volatile u8 stopped[MAX_CPUS];
 static volatile u32 stopped_count;
 
 void panic_nmi(void); /* hv/trap.asm */
-
-static const char *const exception_names[] = {
-    "#DE divide error",
-    "#DB debug",
-    "NMI",
-    "#BP breakpoint",
-    "#OF overflow",
-    "#BR bound range",
-    "#UD invalid opcode",
-    "#NM no floating point",
-    "#DF double fault",
-    "coprocessor overrun",
-    "#TS invalid TSS",
-    "#NP segment not present",
-    "#SS stack fault",
-    "#GP general protection",
-    "#PF page fault",
-    "vector 15",
-    "#MF floating-point error",
-    "#AC alignment check",
-    "#MC machine check",
-    "#XM SIMD error",
-    "#VE virtualization exception",
-    "#CP control protection",
-};
-
-static const char *const exit_names[EXIT_REASON_COUNT] = {
-#define X(id, number) [number] = #id,
-    VMX_EXIT_REASONS(X)
-#undef X
-};
 
 /* By CPUID rather than struct cpu: valid from the first instruction on. */
 static u32 core_apic_id(void)
@@ -250,8 +220,8 @@ static void print_exits_of(u32 index, const char *level, const u64 *counts)
             log_raw("core %u: exits of %s:%s\n", index, level, text);
             len = 0;
         }
-        len += format_string(text + len, sizeof(text) - len, " %s %lu",
-                             exit_names[reason] ? exit_names[reason] : "?", counts[reason]);
+        len += format_string(text + len, sizeof(text) - len, " %s %lu", exit_reason_name(reason),
+                             counts[reason]);
     }
     if (len)
         log_raw("core %u: exits of %s:%s\n", index, level, text);
@@ -336,7 +306,7 @@ static const char *trap_name(u64 vector)
 {
     if (vector == TRAP_UNEXPECTED_INTERRUPT)
         return "unexpected interrupt";
-    return vector < ARRAY_SIZE(exception_names) ? exception_names[vector] : "reserved exception";
+    return exception_name(vector);
 }
 
 _Noreturn void panic_trap(const struct trap_frame *frame)

@@ -4,18 +4,7 @@
 #include "panic.h"
 #include "trap.h"
 #include "vmcs.h"
-
-static const struct {
-    const char *name;
-    u32 encoding;
-} fields[] = {
-#define X(name, encoding, member, needs) {#name, encoding},
-    VMCS12_FIELDS(X)
-#undef X
-#define X(name, encoding) {#name, encoding},
-        VMCS_L0_FIELDS(X)
-#undef X
-};
+#include "vmcs_names.h"
 
 #define LINE_COLUMNS 118
 #define TAB_COLUMNS  20
@@ -82,22 +71,14 @@ void vmcs_dump(void)
         return;
     }
     log_raw("current VMCS at %#lx:\n", pa);
-    for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
-        if (field_read(fields[i].encoding, &value))
-            line_add(&line, fields[i].name, value);
+    for (u32 i = 0; i < vmcs_field_count; i++)
+        if (field_read(vmcs_fields[i].encoding, &value))
+            line_add(&line, vmcs_fields[i].name, value);
     line_flush(&line);
-}
-
-static const char *field_name(u64 encoding)
-{
-    for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
-        if (fields[i].encoding == encoding)
-            return fields[i].name;
-    return "unknown field";
 }
 
 void vmcs_access_failed(bool write, u64 field, u64 value, void *caller)
 {
     panic("%s of %s (%#lx) failed, value %#lx, called from %#lx", write ? "VMWRITE" : "VMREAD",
-          field_name(field), field, value, (u64)caller);
+          vmcs_field_name(field), field, value, (u64)caller);
 }
