@@ -158,6 +158,7 @@ UNIT_format := hv/format.c hv/log_ring.c
 UNIT_l2_enter := vmx/l2_enter.c vmx/l2_exit.c vmx/ept_violation.c vmx/slots.c vmx/direct.c \
 	vmx/vmcs02.c vmx/bitmaps.c hv/inject.c $(CHECKS)
 UNIT_FLAGS_l2_enter := -include tests/unit/fake_vmcs.h
+UNIT_leaves := hv/leaves.c vmx/capabilities.c
 UNIT_lz4 := boot/lz4.c
 UNIT_memtype := mm/memtype.c $(FAKE)
 UNIT_msr_list := vmx/msr_list.c $(FAKE)
