@@ -41,7 +41,7 @@ LOADER_C := $(wildcard boot/*.c) hv/format.c
 LOADER_ASM := $(wildcard boot/*.asm)
 LOADER_OBJ := $(LOADER_C:%.c=$(B)/efi/%.o) $(LOADER_ASM:%.asm=$(B)/efi/%.asm.o)
 
-all: $(B)/plastron.efi $(B)/probe.efi
+all: $(B)/plastron.efi $(B)/probe.efi $(B)/plastronctl
 
 # L0 is linked twice: the second time with the symbol table made from the first.
 # How an object is made stands here, so that this file is one of its sources.
@@ -134,6 +134,12 @@ $(B)/probe.efi: $(PROBE_OBJ)
 	$(Q)$(LINK_EFI) $(PROBE_OBJ) -o $(B)/probe.so -L/usr/lib -lgnuefi
 	$(Q)$(OBJCOPY_EFI) -j .rodata $(B)/probe.so $@
 
+# For L1's user space.
+$(B)/plastronctl: $(wildcard tools/plastronctl/*.[ch] include/*.h)
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) -std=gnu11 -O2 $(WARNINGS) -Wconversion -static -Iinclude $(filter %.c,$^) -o $@
+
 # Host unit tests: each a program of its test file and the sources it names, under sanitizers.
 CHECKS := vmx/check_controls.c vmx/check_host.c vmx/check_guest.c vmx/capabilities.c
 FAKE := tests/unit/fake_phys.c
@@ -169,6 +175,9 @@ UNIT_overlay := mm/overlay.c mm/pool.c $(FAKE)
 UNIT_paging := mm/paging.c mm/pool.c $(FAKE)
 UNIT_phys := mm/phys.c
 UNIT_FLAGS_phys := -Wl,--wrap=memcpy
+UNIT_plastronctl := $(addprefix tools/plastronctl/,plastronctl.c read.c show.c top.c) \
+	hv/leaves.c vmx/capabilities.c
+$(B)/unit/plastronctl: tools/plastronctl/plastronctl.h
 UNIT_pool := mm/pool.c $(FAKE)
 UNIT_pool_faults := $(EPT02) mm/overlay.c
 UNIT_FLAGS_ept02_random := -Wl,--wrap=shadow_take,--wrap=shadow_new,--wrap=pool_alloc
