@@ -424,12 +424,18 @@ void ept02_each_pointer(struct ept02 *ept, u64 eptp, void (*flush)(u64 pointer))
     flush(eptp);
 }
 
-bool watch_changed(struct ept02 *ept, struct watch *watch, u64 pa)
+void record_entry_failed(const struct cpu *core, u32 reason, u64 qualification)
+{
+    (void)core;
+    (void)reason;
+    (void)qualification;
+}
+
+void watch_look(struct ept02 *ept, struct watch *watch, u64 pa)
 {
     (void)ept;
     (void)watch;
     (void)pa;
-    return true;
 }
 
 bool ept01_lookup(const struct ept01 *ept, u64 gpa, u64 *entry, u32 *level)
