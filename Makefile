@@ -150,10 +150,15 @@ UNIT_check_guest := $(CHECKS)
 UNIT_check_host := $(CHECKS) vmx/direct.c
 UNIT_FLAGS_check_host := -include tests/unit/fake_vmcs.h
 UNIT_commands := hv/monitor/commands.c hv/monitor/line.c
+CULPRIT := vmx/culprit.c vmx/culprit_rules.c vmx/culprit_text.c hv/format.c hv/vmcs_names.c
+UNIT_culprit := $(CULPRIT) $(CHECKS)
 UNIT_config := boot/config.c hv/format.c
 UNIT_decode := vmx/decode.c
 UNIT_ept01 := mm/ept01.c mm/memtype.c mm/pool.c $(FAKE)
 EPT02 := mm/ept02.c mm/watch.c mm/ept12.c mm/ept01.c mm/exposure.c mm/memtype.c mm/pool.c mm/shadow.c $(FAKE)
+UNIT_cmd_address := hv/monitor/cmd_address.c hv/monitor/guest.c mm/inspect.c hv/format.c vmx/direct.c \
+	$(CHECKS) $(EPT02)
+UNIT_FLAGS_cmd_address := -include tests/unit/fake_vmcs.h
 UNIT_ept02 := $(EPT02)
 UNIT_ept02_random := $(EPT02)
 UNIT_exposure := mm/exposure.c
@@ -161,6 +166,9 @@ UNIT_ept12 := mm/ept12.c $(FAKE)
 UNIT_firmware := boot/firmware.c
 UNIT_FLAGS_firmware := $(USE_EFI)
 UNIT_format := hv/format.c hv/log_ring.c
+UNIT_inspect := mm/inspect.c mm/walk.c hv/format.c $(EPT02)
+GDB := hv/monitor/gdb.c hv/monitor/gdb_packet.c hv/monitor/gdb_registers.c hv/format.c
+UNIT_gdb := $(GDB)
 UNIT_l2_enter := vmx/l2_enter.c vmx/l2_exit.c vmx/ept_violation.c vmx/slots.c vmx/direct.c \
 	vmx/vmcs02.c vmx/bitmaps.c hv/inject.c $(CHECKS)
 UNIT_FLAGS_l2_enter := -include tests/unit/fake_vmcs.h
@@ -186,6 +194,9 @@ UNIT_symbols := hv/symbols.c
 UNIT_task_switch := hv/task_switch.c vmx/decode.c mm/walk.c mm/pool.c vmx/check_guest.c $(FAKE)
 UNIT_vmcs_words := hv/vmcs_words.c hv/exit_words.c hv/vmcs_bits.c hv/vmcs_names.c hv/word_list.c \
 	hv/vmx_errors.c hv/names.c hv/format.c vmx/decode.c
+UNIT_timer := hv/monitor/timer.c
+UNIT_FLAGS_timer := -include tests/unit/fake_vmcs.h
+UNIT_uart := hv/monitor/uart.c
 UNIT_watch := $(EPT02)
 UNIT_vmfunc := vmx/vmfunc.c hv/inject.c $(CHECKS) $(FAKE)
 UNIT_FLAGS_vmfunc := -include tests/unit/fake_vmcs.h
@@ -194,7 +205,7 @@ UNIT_NAMES := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 UNIT_BIN := $(UNIT_NAMES:%=$(B)/unit/%)
 
 .SECONDEXPANSION:
-$(B)/unit/%: tests/unit/test_%.c $$(UNIT_$$*) $(wildcard */*.h tests/unit/*.h)
+$(B)/unit/%: tests/unit/test_%.c $$(UNIT_$$*) $(wildcard */*.h hv/monitor/*.h tests/unit/*.h)
 	@mkdir -p $(@D)
 	$(call say,UNIT)
 	$(Q)$(CC) $(CFLAGS_UNIT) $(UNIT_FLAGS_$*) $< $(UNIT_$*) -lcmocka -lpthread -o $@
@@ -208,10 +219,12 @@ FUZZ_bitmaps := vmx/bitmaps.c vmx/route.c $(MEMORY)
 FUZZ_capabilities := vmx/capabilities.c
 FUZZ_check := $(CHECKS) tests/fuzz/model_entry.c
 FUZZ_config := boot/config.c hv/format.c
+FUZZ_culprit := $(CULPRIT) $(CHECKS)
 FUZZ_decode := vmx/decode.c
 FUZZ_elf := boot/elf.c
 FUZZ_ept12 := mm/ept12.c $(MEMORY)
 FUZZ_line := hv/monitor/line.c hv/monitor/commands.c
+FUZZ_gdb := $(GDB)
 FUZZ_lz4 := boot/lz4.c
 FUZZ_memtype := mm/memtype.c $(MEMORY)
 FUZZ_task_switch := hv/task_switch.c vmx/decode.c mm/walk.c vmx/check_guest.c $(MEMORY)
@@ -220,10 +233,18 @@ FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN := $(FUZZ_NAMES:%=$(B)/fuzz/%)
 FUZZ_SECONDS ?= 600
 
-$(B)/fuzz/%: tests/fuzz/fuzz_%.c $$(FUZZ_$$*) $(wildcard */*.h tests/fuzz/*.h tests/unit/*.h)
+$(B)/fuzz/%: tests/fuzz/fuzz_%.c $$(FUZZ_$$*) $(wildcard */*.h hv/monitor/*.h tests/fuzz/*.h tests/unit/*.h)
 	@mkdir -p $(@D)
 	$(call say,FUZZ)
 	$(Q)clang $(CFLAGS_FUZZ) $< $(FUZZ_$*) -lcmocka -o $@
+
+# What the tests of the tools run against: programs of this host, under the sanitizers.
+TOOL_gdb_server := $(GDB)
+
+$(B)/tools/%: tests/tools/%.c $$(TOOL_$$*) $(wildcard */*.h hv/monitor/*.h)
+	@mkdir -p $(@D)
+	$(call say,TOOL)
+	$(Q)$(CC) $(CFLAGS_UNIT) $< $(TOOL_$*) -o $@
 
 # What follows installs what it needs first: tools/setup.
 setup-%:
@@ -316,7 +337,7 @@ clang: setup-build
 	@$(MAKE) --no-print-directory -j$$(nproc) CC=clang B=$(B)/clang
 
 format: setup-build
-	clang-format -i $(wildcard boot/*.[ch] drivers/*.[ch] hv/*.[ch] include/*.[ch] mm/*.[ch] vmx/*.[ch] tests/*/*.[ch])
+	clang-format -i $(wildcard boot/*.[ch] drivers/*.[ch] hv/*.[ch] hv/monitor/*.[ch] include/*.[ch] mm/*.[ch] vmx/*.[ch] tests/*/*.[ch])
 
 help:
 	@echo "make run       set everything up, boot Plastron with Linux and KVM on it, end in L1's shell"

@@ -1,6 +1,7 @@
 /*
- * Each VM exit seen by the monitor and the flight recorder: exit_handle() with something before it and
- * after it. HOST_RIP chooses it when L0 starts, so that without them an exit costs what it costs.
+ * Each VM exit seen by the monitor and the flight recorder: exit_handle() with something before it
+ * and after it. HOST_RIP chooses it when L0 starts, so that without them an exit costs what it
+ * costs.
  */
 #ifndef PLASTRON_HV_OBSERVE_H
 #define PLASTRON_HV_OBSERVE_H

@@ -10,6 +10,9 @@
 #include "log.h"
 #include "log_ring.h"
 #include "names.h"
+#include "record.h"
+#include "recorder.h"
+#include "suspect.h"
 #include "symbols.h"
 #include "trap.h"
 #include "vmcs_dump.h"
@@ -19,6 +22,7 @@
 
 #define BACKTRACE_MAX   32
 #define REPLAY_LINES    20
+#define EVENTS_A_CORE   16
 #define STOP_WAIT_TICKS 50000000ull /* of the time-stamp counter: some 20 ms */
 
 /* SDM vol. 3, "Machine-Check MSRs". */
@@ -239,6 +243,20 @@ static void print_exits(void)
     }
 }
 
+static void print_line(const char *text) { log_raw("%s\n", text); }
+
+static void print_recorders(void)
+{
+    if (!l0.observed) {
+        log_raw("the flight recorder is off (trace=on or monitor= in plastron.conf)\n");
+        return;
+    }
+    log_raw("the flight recorder's last events:\n");
+    for (u32 i = 0; i < MAX_CPUS; i++)
+        if (cpus[i] && cpus[i]->recorder)
+            recorder_print(cpus[i]->recorder, EVENTS_A_CORE, record_text_of, print_line);
+}
+
 static void print_core(const struct cpu *cpu)
 {
     if (cpu)
@@ -276,6 +294,8 @@ static _Noreturn void stop_machine(const char *reason, const struct trap_frame *
     log_raw("\nPlastron: PANIC: %s\n", reason);
     log_raw("Plastron " PLASTRON_VERSION "\n");
     print_core(cpu);
+    if (cpu)
+        suspect_print(frame);
     if (frame)
         print_registers(frame);
     print_control_registers();
@@ -286,6 +306,7 @@ static _Noreturn void stop_machine(const char *reason, const struct trap_frame *
         print_guest_registers(cpu);
     vmcs_dump();
     print_exits();
+    print_recorders();
     log_raw("the log before:\n");
     log_replay(log_end, REPLAY_LINES);
     log_raw("Plastron: machine stopped: switch off or reset\n");

@@ -7,9 +7,10 @@
 #include "../hv/format.h"
 #include "x86.h"
 
-#define INDEX_BITS 9
-#define INDEX_MASK 0x1ffull
-#define ALL_RIGHTS (EPT_RWX | EPT_EXEC_USER)
+#define INDEX_BITS     9
+#define INDEX_MASK     0x1ffull
+#define PAGE_LEVEL_MAX 3u /* 1 GiB */
+#define ALL_RIGHTS     (EPT_RWX | EPT_EXEC_USER)
 
 static u32 level_shift(u32 level) { return PAGE_SHIFT + INDEX_BITS * (level - 1); }
 
@@ -99,6 +100,8 @@ static bool step_own(struct inspect_step *step, u64 start, u64 size)
     step->rights = step->entry & ALL_RIGHTS;
     if (!step->rights)
         step->kind = INSPECT_ABSENT;
+    else if (step->level > PAGE_LEVEL_MAX && (step->entry & EPT_LARGE))
+        step->kind = INSPECT_RESERVED;
     else if (step->level == 1 || (step->entry & EPT_LARGE))
         set_page(step, level_shift(step->level));
     return step->kind == INSPECT_TABLE;
@@ -188,8 +191,8 @@ static void descend(struct walk *walk, u64 table, const struct inspect_space *sp
             step->kind = INSPECT_UNREACHED;
             return;
         }
-        step->entry = walk->mode == PAGING_32 ? phys_read32(pa) : phys_read64(pa);
-        step->rights = step->entry & (PTE_W | PTE_U | (walk_has_nx(walk) ? PTE_NX : 0));
+        phys_read(&step->entry, pa, walk->mode == PAGING_32 ? sizeof(u32) : sizeof(u64));
+        step->rights = step->entry & (PTE_W | PTE_U | PTE_NX);
         classify(walk, step);
         rights = join_rights(rights, step->rights);
         if (step->kind != INSPECT_TABLE)
@@ -201,6 +204,15 @@ static void descend(struct walk *walk, u64 table, const struct inspect_space *sp
     out->translated = true;
     out->address = walk_page_address(walk, step->entry);
     out->rights = rights;
+}
+
+/* The upper bits are all as the highest is that the tables are for. */
+static bool is_canonical(const struct walk *walk)
+{
+    u32 bits = walk->context->cr4 & CR4_LA57 ? 57 : 48;
+    s64 upper = (s64)walk->linear >> (bits - 1);
+
+    return walk->mode != PAGING_LONG || upper == 0 || upper == -1;
 }
 
 static bool step_pdpte(struct walk *walk, struct inspection *out, u64 *table)
@@ -231,6 +243,8 @@ void inspect_linear(const struct walk_context *context, u64 linear,
         out->rights = PTE_W | PTE_U;
         return;
     }
+    if (!is_canonical(&walk))
+        return;
     if (walk.mode != PAGING_PAE)
         table = walk_root(&walk);
     else if (!step_pdpte(&walk, out, &table))
@@ -337,7 +351,7 @@ void inspect_end_words(const struct inspection *inspection, char words[INSPECT_W
     const struct inspect_step *last;
 
     if (!inspection->count) {
-        format_string(words, INSPECT_WORDS_MAX, "beyond the tables");
+        format_string(words, INSPECT_WORDS_MAX, "the tables are not for that address");
         return;
     }
     last = &inspection->step[inspection->count - 1];

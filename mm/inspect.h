@@ -39,8 +39,7 @@ struct inspect_step {
 };
 
 struct inspection {
-    u32 count; /* steps, the top level first; 0: no paging, or the tables do not cover the address
-                */
+    u32 count; /* steps, the top level first; 0: no paging, or beyond what the tables are for */
     struct inspect_step step[INSPECT_STEPS_MAX];
     bool translated;
     bool convertible; /* EPT12: an access that it does not allow may be a #VE */
@@ -66,7 +65,7 @@ struct inspect_space {
 };
 
 /* A linear address through a guest's tables, in any paging mode; of an L2 with EPT those are in
- *space, else it is NULL. Whether the address is canonical is the caller's. */
+ *space, else it is NULL. The tables are not for an address that is not canonical. */
 void inspect_linear(const struct walk_context *context, u64 linear,
                     const struct inspect_space *space, struct inspection *out);
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import termios
+import threading
 import time
 import tty
 from pathlib import Path
@@ -112,6 +113,41 @@ class Terminal:
 
     def sendline(self, text: str = "") -> None:
         self.send(text.encode() + b"\r")
+
+    def serve(self, port: int = 0) -> int:
+        """Gives the serial port to whoever connects to a TCP port of this host, one at a time; its
+        number. What is said while nobody is connected is kept in the log alone."""
+        server = socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self._serve, args=(server,), daemon=True).start()
+        return int(server.getsockname()[1])
+
+    def _serve(self, server: socket.socket) -> None:
+        client: socket.socket | None = None
+        while True:
+            sources = [self.port, client or server]
+            try:
+                readable, _, _ = select.select(sources, [], [])
+                if server in readable:
+                    client = server.accept()[0]
+                    continue
+                if self.port in readable:
+                    data = self.port.recv(4096)
+                    self._log.write(data)
+                    if client:
+                        client.sendall(data)
+                if client in readable:
+                    self.send(client.recv(4096) or self._gone(client))
+                    client = client if client.fileno() >= 0 else None
+            except (OSError, ValueError):
+                if self.port.fileno() < 0:
+                    server.close()
+                    return
+                client = None
+
+    @staticmethod
+    def _gone(client: socket.socket) -> bytes:
+        client.close()
+        return b""
 
     def close(self) -> None:
         self.port.close()
@@ -461,6 +497,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--usb", action="store_true", help="the disk is a USB stick (QEMU only)")
     parser.add_argument("--log", help="also write the console to this file")
     parser.add_argument("--com2", help="write the second serial port to this file")
+    parser.add_argument("--monitor", type=int, metavar="PORT",
+                        help="give the second serial port to who connects to this TCP port")
     parser.add_argument("--counts",
                         help="write what is executed and exits to this file (Bochs only)")
     parser.add_argument("--timeout", type=float, help="give up after so many seconds")
@@ -499,13 +537,18 @@ def main() -> int:
         arguments.log,
         arguments.usb,
         arguments.counts,
+        monitor=arguments.monitor is not None,
     )
     try:
         machine.start()
+        if machine.monitor:
+            port = machine.monitor.serve(arguments.monitor)
+            print(f"emu: the monitor is at localhost:{port}: nc -C, or gdb's target remote",
+                  file=sys.stderr)
         clean = _run_attached(machine, arguments.timeout)
         if not clean:
             print(f"emu: not a clean end\n{machine._emulator_tail()}", file=sys.stderr)
-        if arguments.com2:
+        if arguments.com2 and machine.com2_path.exists():
             shutil.copyfile(machine.com2_path, arguments.com2)
         return 0 if clean else 1
     except EmulatorError as error:

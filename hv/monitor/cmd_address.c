@@ -2,29 +2,19 @@
 #include "command.h"
 #include "guest.h"
 #include "say.h"
+#include "tables.h"
 #include "../format.h"
 #include "../l0.h"
 #include "../../mm/ept02.h"
 #include "../../mm/inspect.h"
 #include "../../mm/phys.h"
 #include "../../vmx/check.h"
-#include "lib.h"
 #include "x86.h"
 
-#define NO_LEVEL 0u
-
+/* The guest that a word names; 0: none. */
 static u32 level_of(const char *word)
 {
-    return text_equal(word, "l1") ? 1 : text_equal(word, "l2") ? 2 : NO_LEVEL;
-}
-
-/* Says so if the core has no such guest. */
-static bool has_guest(const struct cpu *cpu, u32 level)
-{
-    if (guest_exists(cpu, level))
-        return true;
-    say("core %u has no current vmcs12, and so no L2\n", cpu->index);
-    return false;
+    return text_equal(word, "l1") ? 1 : text_equal(word, "l2") ? 2 : 0;
 }
 
 /* EPT12 of an L2 that has one. */
@@ -55,11 +45,11 @@ static void say_ept(const char *name, const struct inspection *way, bool own)
         const struct inspect_step *step = &way->step[i];
 
         inspect_ept_words(step, words);
-        say("  %u  %#014lx  %#018lx  %s%s\n", step->level, step->pa, step->entry, words,
+        say("  %u  0x%012lx  0x%016lx  %s%s\n", step->level, step->pa, step->entry, words,
             own ? "" : hidden_note(step->pa, sizeof(u64)));
     }
     if (!way->count)
-        say("  the address is beyond its tables\n");
+        say("  the tables are not for that address\n");
 }
 
 static void show_ept01(u64 gpa, struct inspection *way)
@@ -110,8 +100,8 @@ static const char *outcome01(u64 gpa, const struct inspection *way01, u64 right)
     if (is_hidden(gpa))
         return hidden;
     if (!way01->translated)
-        return "EPT01 not filled yet, L0 would";
-    return way01->rights & right ? "allowed" : "write-protected, L0 would allow it";
+        return "EPT01 not filled yet: L0 fills it";
+    return way01->rights & right ? "allowed" : "write-protected: L0 allows it";
 }
 
 struct ways {
@@ -142,7 +132,7 @@ static const char *outcome02(const struct ways *ways, u64 right)
         return forbidden(ways);
     if (is_hidden(way12->address))
         return hidden;
-    return filled ? "allowed" : "EPT02 not filled yet, L0 would";
+    return filled ? "allowed" : "EPT02 not filled yet: L0 fills it";
 }
 
 static const struct {
@@ -187,7 +177,7 @@ static bool run_ept(struct cpu *cpu, const struct words *words)
         return false;
     if (words->count == 3 && !(level = level_of(words->word[2])))
         return false;
-    if (!has_guest(cpu, level))
+    if (!demand_guest(cpu, level))
         return true;
     if (find_space(cpu, level, &space)) {
         ept_of_l2(cpu, &space, address);
@@ -292,14 +282,14 @@ static void say_linear_step(const struct linear_space *space, const struct inspe
     if (step->address == INSPECT_REGISTER)
         say("PDPTE register");
     else
-        say("%#014lx", step->address);
+        say("0x%012lx", step->address);
     if (step->kind == INSPECT_UNREACHED) {
         say("  %s\n", words);
         return;
     }
     if (space->has_ept && step->pa != INSPECT_REGISTER)
-        say(" -> %#014lx", step->pa);
-    say("  %#018lx  %s%s\n", step->entry, words, hidden_note(step->pa, sizeof(u32)));
+        say(" -> 0x%012lx", step->pa);
+    say("  0x%016lx  %s%s\n", step->entry, words, hidden_note(step->pa, sizeof(u32)));
 }
 
 static void say_end(const char *tables, const struct inspection *way)
@@ -351,14 +341,12 @@ static bool run_translate(struct cpu *cpu, const struct words *words)
 
     if (words->count != at + 1 || !parse_number(words->word[at], &linear))
         return false;
-    if (!has_guest(cpu, level))
+    if (!demand_guest(cpu, level))
         return true;
     find_linear(cpu, level, &space);
     translate(&space, linear);
     return true;
 }
-
-static const char *const guests[] = {"l1", "l2", NULL};
 
 const struct command command_translate = {
     .name = "translate",
@@ -369,7 +357,7 @@ const struct command command_translate = {
         "L1's address for it, by EPT12), value, what it says.\n",
     .place = THIS_CORE,
     .run = run_translate,
-    .choices = guests,
+    .choices = level_choices,
 };
 
 /* ---- mem ---- */
@@ -395,26 +383,30 @@ static const char *not_read(u64 pa)
     return phys_is_hidden(align_down(pa, PAGE_SIZE), PAGE_SIZE) ? "hidden: L0's own memory" : NULL;
 }
 
+/* Says a unit in hexadecimal, puts its bytes as text. */
+static void say_unit(u64 pa, u32 unit, char *text)
+{
+    u64 value = 0;
+
+    phys_read(&value, pa, unit);
+    say(" %0*lx", 2 * unit, value);
+    for (u32 i = 0; i < unit; i++, value >>= 8) {
+        u8 byte = (u8)value;
+
+        text[i] = byte >= ' ' && byte < 0x7f ? (char)byte : '.';
+    }
+}
+
 /* At most MEM_LINE bytes within a page. */
 static void say_line(u64 address, u64 pa, u32 len, u32 unit)
 {
-    u32 columns = MEM_LINE / unit * (2 * unit + 1), used = 0;
+    u32 missing = (MEM_LINE - len) / unit * (2 * unit + 1);
     char text[MEM_LINE + 1] = {0};
 
     say("%016lx ", address);
-    for (u32 i = 0; i < len; i += unit) {
-        u64 value = 0;
-
-        phys_read(&value, pa + i, unit);
-        say(" %0*lx", 2 * unit, value);
-        used += 2 * unit + 1;
-        for (u32 j = 0; j < unit; j++) {
-            u8 byte = (u8)(value >> 8 * j);
-
-            text[i + j] = byte >= ' ' && byte < 0x7f ? (char)byte : '.';
-        }
-    }
-    say("%*s  %s\n", columns - used, "", text);
+    for (u32 i = 0; i < len; i += unit)
+        say_unit(pa + i, unit, &text[i]);
+    say("%*s  %s\n", missing, "", text);
 }
 
 static void dump_page(const struct mem *mem, u64 address, u64 len)
@@ -491,7 +483,7 @@ static bool run_mem(struct cpu *cpu, const struct words *words)
     if (!parse_range(words, named ? 2 : 1, &mem))
         return false;
     if (mem.is_linear) {
-        if (!has_guest(cpu, level))
+        if (!demand_guest(cpu, level))
             return true;
         find_linear(cpu, level, &mem.space);
     }

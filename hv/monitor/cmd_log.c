@@ -32,8 +32,9 @@ const struct command command_log = {
     .name = "log",
     .arguments = "[LINES]",
     .summary = "the last lines of L0's log",
-    .details = "20 if not said otherwise. What is not urgent enough for the console is there, too, and a\n"
-               "panic's dump.\n",
+    .details =
+        "20 if not said otherwise. What is not urgent enough for the console is there, too, and a\n"
+        "panic's dump.\n",
     .place = ANY_CORE,
     .run = run_log,
 };
@@ -48,8 +49,8 @@ static void show_last(u32 last)
         recorder_print(cpus[i]->recorder, last, record_text_of, say_line);
 }
 
-/* What comes, until something is typed. The core that shows it does not run meanwhile, nor does what
-   the others do wait for it: they may be faster. */
+/* What comes, until something is typed. The core that shows it does not run meanwhile, nor does
+   what the others do wait for it: they may be faster. */
 static void follow(void)
 {
     static u64 seen[MAX_CPUS];
@@ -91,9 +92,10 @@ const struct command command_trace = {
     .name = "trace",
     .arguments = "[EVENTS] | on | off | follow",
     .summary = "the flight recorder: each core's last events",
-    .details = "20 of each core if not said otherwise. tools/trace makes JSON and pictures of the lines.\n"
-               "off: exits are not recorded any more, only what is rare. follow: what comes, until a key\n"
-               "is pressed.\n",
+    .details =
+        "20 of each core if not said otherwise. tools/trace makes JSON and pictures of the lines.\n"
+        "off: exits are not recorded any more, only what is rare. follow: what comes, until a key\n"
+        "is pressed.\n",
     .place = ANY_CORE,
     .run = run_trace,
     .choices = trace_choices,

@@ -59,10 +59,7 @@ static u32 field_of(u32 msr)
 #define LOW_MSRS 0x2000u /* the first part of an MSR bitmap: SDM vol. 3, "MSR-Bitmap Address" */
 
 /* Where L0 answers instead of the processor. */
-static bool is_l0s(u32 msr)
-{
-    return msr < LOW_MSRS && bitmap_test(pool_va(l0.msr_bitmap01), msr);
-}
+static bool is_l0s(u32 msr) { return msr < LOW_MSRS && bitmap_test(pool_va(l0.msr_bitmap01), msr); }
 
 static bool run_msr(struct cpu *cpu, const struct words *words)
 {
@@ -78,7 +75,9 @@ static bool run_msr(struct cpu *cpu, const struct words *words)
         return true;
     }
     say("core %u: L%u's MSR %#x is %#lx%s\n", cpu->index, guest_running(cpu), msr, value,
-        field_of(msr) ? "" : is_l0s(msr) ? ", by L0" : "");
+        field_of(msr) ? ""
+        : is_l0s(msr) ? ", by L0"
+                      : "");
     return true;
 }
 
@@ -86,9 +85,10 @@ const struct command command_msr = {
     .name = "msr",
     .arguments = "NUMBER|NAME",
     .summary = "a model-specific register, as the guest that the core runs reads it",
-    .details = "Names: efer, pat, debugctl, fs_base, gs_base, kernel_gs_base, star, lstar, fmask,\n"
-               "sysenter_cs, sysenter_esp, sysenter_eip, apic_base, feature_control, misc_enable, tsc,\n"
-               "xss. What L1 has L2's RDMSR exit for is not asked of L1.\n",
+    .details =
+        "Names: efer, pat, debugctl, fs_base, gs_base, kernel_gs_base, star, lstar, fmask,\n"
+        "sysenter_cs, sysenter_esp, sysenter_eip, apic_base, feature_control, misc_enable, tsc,\n"
+        "xss. What L1 has L2's RDMSR exit for is not asked of L1.\n",
     .place = THIS_CORE,
     .run = run_msr,
 };

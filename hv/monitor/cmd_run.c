@@ -1,4 +1,5 @@
-/* What makes cores stand still, go on, and end: cpu, stop, go, step, watch, nmi, reset, poweroff. */
+/* What makes cores stand still, go on, and end: cpu, stop, go, step, watch, nmi, reset, poweroff.
+ */
 #include "monitor.h"
 #include "say.h"
 #include "../l0.h"
@@ -120,8 +121,9 @@ const struct command command_step = {
     .name = "step",
     .arguments = "",
     .summary = "the guest that the core runs executes one instruction",
-    .details = "By the monitor trap flag; the other cores stand still. An instruction that exits is done\n"
-               "by L0, or ends at L1's handler.\n",
+    .details =
+        "By the monitor trap flag; the other cores stand still. An instruction that exits is done\n"
+        "by L0, or ends at L1's handler.\n",
     .place = ANY_CORE,
     .run = run_step,
 };
@@ -167,17 +169,17 @@ static bool run_watch(struct cpu *none, const struct words *words)
     return true;
 }
 
-static const char *const watch_choices[] = {"off",           "l1",        "l2",
-                                            "EPT_VIOLATION", "CPUID",     "EXCEPTION_NMI",
-                                            "CR_ACCESS",     "MSR_WRITE", "TRIPLE_FAULT",
-                                            NULL};
+static const char *const watch_choices[] = {
+    "off",           "l1",        "l2",        "EPT_VIOLATION", "CPUID",
+    "EXCEPTION_NMI", "CR_ACCESS", "MSR_WRITE", "TRIPLE_FAULT",  NULL};
 
 const struct command command_watch = {
     .name = "watch",
     .arguments = "[l1|l2] REASON | off",
     .summary = "stops all cores when L2 (or L1) exits so",
-    .details = "Before anybody has handled the exit: `vmcs 02` has all that the processor says of it.\n"
-               "`go` handles it, and goes on to the next one. A triple fault of L1 always stops.\n",
+    .details =
+        "Before anybody has handled the exit: `vmcs 02` has all that the processor says of it.\n"
+        "`go` handles it, and goes on to the next one. A triple fault of L1 always stops.\n",
     .place = ANY_CORE,
     .run = run_watch,
     .choices = watch_choices,
@@ -200,8 +202,9 @@ const struct command command_nmi = {
     .name = "nmi",
     .arguments = "",
     .summary = "gives the core an NMI",
-    .details = "It is the guest's that runs, or an exit to L1, as if a device had sent it. Linux as L1\n"
-               "says `Uhhuh. NMI received for unknown reason`.\n",
+    .details =
+        "It is the guest's that runs, or an exit to L1, as if a device had sent it. Linux as L1\n"
+        "says `Uhhuh. NMI received for unknown reason`.\n",
     .place = THIS_CORE,
     .run = run_nmi,
 };

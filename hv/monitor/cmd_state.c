@@ -17,7 +17,8 @@ bool parse_level(struct cpu *cpu, const struct words *words, u32 *level)
     *level = guest_running(cpu);
     if (words->count == 1)
         return true;
-    if (words->count != 2 || (!text_equal(words->word[1], "l1") && !text_equal(words->word[1], "l2")))
+    if (words->count != 2 ||
+        (!text_equal(words->word[1], "l1") && !text_equal(words->word[1], "l2")))
         return false;
     *level = (u32)(words->word[1][1] - '0');
     return true;
@@ -46,9 +47,9 @@ void say_field(struct cpu *cpu, enum guest_vmcs vmcs, u32 encoding)
 
 void read_context(struct cpu *cpu, enum guest_vmcs vmcs, struct vmcs_context *context)
 {
-    static const u32 encodings[] = {EXIT_QUALIFICATION,      VM_EXIT_REASON,
-                                    VMX_INSTRUCTION_INFO,    VM_ENTRY_INTR_INFO_FIELD,
-                                    VM_EXIT_INTR_INFO,       IDT_VECTORING_INFO_FIELD};
+    static const u32 encodings[] = {EXIT_QUALIFICATION,   VM_EXIT_REASON,
+                                    VMX_INSTRUCTION_INFO, VM_ENTRY_INTR_INFO_FIELD,
+                                    VM_EXIT_INTR_INFO,    IDT_VECTORING_INFO_FIELD};
     u64 value[ARRAY_SIZE(encodings)] = {0};
 
     for (u32 i = 0; i < ARRAY_SIZE(encodings); i++)
@@ -87,9 +88,9 @@ static bool run_cpus(struct cpu *none, const struct words *words)
         const struct cpu *cpu = cpus[i];
         const struct vmcs02 *current = __atomic_load_n(&cpu->nested.current, __ATOMIC_RELAXED);
 
-        say("%c core %u  APIC ID %u  %s, %s ran last, VMX operation %s", i == monitor_core() ? '*' : ' ',
-            i, cpu->apic_id, core_state(cpu), cpu->in_l2 ? "L2" : "L1",
-            cpu->nested.vmxon ? "on" : "off");
+        say("%c core %u  APIC ID %u  %s, %s ran last, VMX operation %s",
+            i == monitor_core() ? '*' : ' ', i, cpu->apic_id, core_state(cpu),
+            cpu->in_l2 ? "L2" : "L1", cpu->nested.vmxon ? "on" : "off");
         if (current)
             say(", current VMCS %#lx", current->vmcs12_pa);
         say("\n");
@@ -173,12 +174,12 @@ static enum guest_vmcs vmcs_of(u32 level) { return level == 1 ? GUEST_VMCS01 : G
 
 static bool run_events(struct cpu *cpu, const struct words *words)
 {
-    static const u32 fields[] = {VM_ENTRY_INTR_INFO_FIELD,     VM_ENTRY_EXCEPTION_ERROR_CODE,
-                                 VM_EXIT_INTR_INFO,            VM_EXIT_INTR_ERROR_CODE,
-                                 IDT_VECTORING_INFO_FIELD,     IDT_VECTORING_ERROR_CODE,
-                                 GUEST_INTERRUPTIBILITY_INFO,  GUEST_PENDING_DBG_EXCEPTIONS,
-                                 GUEST_ACTIVITY_STATE,         GUEST_RFLAGS,
-                                 GUEST_INTR_STATUS,            EXCEPTION_BITMAP};
+    static const u32 fields[] = {VM_ENTRY_INTR_INFO_FIELD,    VM_ENTRY_EXCEPTION_ERROR_CODE,
+                                 VM_EXIT_INTR_INFO,           VM_EXIT_INTR_ERROR_CODE,
+                                 IDT_VECTORING_INFO_FIELD,    IDT_VECTORING_ERROR_CODE,
+                                 GUEST_INTERRUPTIBILITY_INFO, GUEST_PENDING_DBG_EXCEPTIONS,
+                                 GUEST_ACTIVITY_STATE,        GUEST_RFLAGS,
+                                 GUEST_INTR_STATUS,           EXCEPTION_BITMAP};
     u32 level;
 
     if (!parse_level(cpu, words, &level))

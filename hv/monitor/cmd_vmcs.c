@@ -44,8 +44,9 @@ const struct command command_vmcs = {
     .name = "vmcs",
     .arguments = "01|12|02 [PATTERN]",
     .summary = "fields of a VMCS, with what they say in words",
-    .details = "01: what runs L1. 12: the current VMCS of L1, as its VMREAD has it. 02: what runs it.\n"
-               "PATTERN: a part of the fields' names, * for anything: vmcs 12 guest_cs, vmcs 02 *ctl*.\n",
+    .details =
+        "01: what runs L1. 12: the current VMCS of L1, as its VMREAD has it. 02: what runs it.\n"
+        "PATTERN: a part of the fields' names, * for anything: vmcs 12 guest_cs, vmcs 02 *ctl*.\n",
     .place = THIS_CORE,
     .run = run_vmcs,
     .choices = vmcs_choices,
@@ -63,7 +64,8 @@ static void say_slots(struct cpu *cpu, void *argument)
         ++*known;
         say("core %u  vmcs12 %#lx  %s%s  vmcs02 %s\n", cpu->index, slot->vmcs12_pa,
             slot->vmcs12->launch_state ? "launched" : "clear",
-            slot == cpu->nested.current ? ", current" : "", slot->checked ? "ready" : "to be checked");
+            slot == cpu->nested.current ? ", current" : "",
+            slot->checked ? "ready" : "to be checked");
     }
     if (!cpu->nested.current)
         say("core %u  no current VMCS; VMX operation %s\n", cpu->index,
@@ -79,7 +81,8 @@ static bool run_vmcs12(struct cpu *none, const struct words *words)
         return false;
     for (u32 i = 0; i < cpu_count; i++)
         monitor_run_on(i, say_slots, &known);
-    say("%u known; one that L1 has cleared, or that was not used for long, is in L1's memory alone\n",
+    say("%u known; one that L1 has cleared, or that was not used for long, is in L1's memory "
+        "alone\n",
         known);
     return true;
 }

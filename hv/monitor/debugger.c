@@ -78,12 +78,31 @@ static void read_l0(const struct cpu *cpu, struct gdb_registers *to)
     to->unknown = GDB_REGISTER(efer) | GDB_REGISTER(fs_base);
     if (f) {
         *to = (struct gdb_registers){
-            .rax = f->rax, .rbx = f->rbx, .rcx = f->rcx, .rdx = f->rdx,
-            .rsi = f->rsi, .rdi = f->rdi, .rbp = f->rbp, .rsp = f->rsp,
-            .r8 = f->r8,   .r9 = f->r9,   .r10 = f->r10, .r11 = f->r11,
-            .r12 = f->r12, .r13 = f->r13, .r14 = f->r14, .r15 = f->r15,
-            .rip = f->rip, .eflags = f->rflags, .cs = f->cs, .ss = f->ss,
-            .gs_base = to->gs_base, .cr0 = to->cr0, .cr2 = to->cr2, .cr3 = to->cr3, .cr4 = to->cr4,
+            .rax = f->rax,
+            .rbx = f->rbx,
+            .rcx = f->rcx,
+            .rdx = f->rdx,
+            .rsi = f->rsi,
+            .rdi = f->rdi,
+            .rbp = f->rbp,
+            .rsp = f->rsp,
+            .r8 = f->r8,
+            .r9 = f->r9,
+            .r10 = f->r10,
+            .r11 = f->r11,
+            .r12 = f->r12,
+            .r13 = f->r13,
+            .r14 = f->r14,
+            .r15 = f->r15,
+            .rip = f->rip,
+            .eflags = f->rflags,
+            .cs = f->cs,
+            .ss = f->ss,
+            .gs_base = to->gs_base,
+            .cr0 = to->cr0,
+            .cr2 = to->cr2,
+            .cr3 = to->cr3,
+            .cr4 = to->cr4,
             .unknown = to->unknown,
         };
         return;
@@ -382,9 +401,9 @@ static const char *describe(u32 thread)
     u32 level = gdb_thread_level(thread);
 
     format_string(text, sizeof(text), "core %u, L%u%s", cpu->index, level,
-                  !level                          ? ""
+                  !level                        ? ""
                   : level == guest_running(cpu) ? ", runs"
-                                                  : ", waits");
+                                                : ", waits");
     return text;
 }
 

@@ -8,8 +8,8 @@
 #include "../../vmx/vmcs02.h"
 #include "x86.h"
 
-#define PDPTES        4u
-#define PDPTES_PAGE32 0xffffffe0ull /* where CR3 has them */
+#define PDPTES     4u
+#define CR3_PDPTES 0xffffffe0ull /* where it has them */
 
 static bool read01(const struct cpu *cpu, u32 encoding, u64 *value)
 {
@@ -135,9 +135,10 @@ static void fill_pdptes(struct cpu *cpu, u32 level, struct walk_context *context
     u64 eptp12;
     bool in_memory = level == 2 && !cpu->in_l2 && !guest_eptp12(cpu, &eptp12);
 
-    for (u32 i = 0; i < PDPTES; i++)
-        context->pdpte[i] = in_memory ? phys_read64((context->cr3 & PDPTES_PAGE32) + 8 * i)
-                                      : guest_field(cpu, level, GUEST_PDPTR0 + 2 * i);
+    if (in_memory)
+        phys_read(context->pdpte, context->cr3 & CR3_PDPTES, sizeof(context->pdpte));
+    for (u32 i = 0; !in_memory && i < PDPTES; i++)
+        context->pdpte[i] = guest_field(cpu, level, GUEST_PDPTR0 + 2 * i);
 }
 
 struct walk_context guest_paging(struct cpu *cpu, u32 level)

@@ -11,10 +11,10 @@
 #include "../../vmx/l2_exit.h"
 
 /* Exit qualification. SDM vol. 3, "Exit Qualification for I/O Instructions". */
-#define IO_SIZE_MASK 7u /* bytes - 1 */
-#define IO_IN        BIT(3)
-#define IO_STRING    BIT(4)
-#define IO_REPEATED  BIT(5)
+#define IO_SIZE_MASK  7u /* bytes - 1 */
+#define IO_IN         BIT(3)
+#define IO_STRING     BIT(4)
+#define IO_REPEATED   BIT(5)
 #define IO_PORT_SHIFT 16
 
 #define BITMAP_PORTS 0x8000u /* of the first bitmap; serial ports lie there */
@@ -122,7 +122,7 @@ static void do_access(struct cpu *cpu, const struct access *access)
         *rax = access->size == 4 ? value : (*rax & ~0xffffffffull) | value;
 }
 
-#define RFLAGS_DF_STEP(rflags, size) ((rflags) & RFLAGS_DF ? 0 - (u64)(size) : (u64)(size))
+#define RFLAGS_DF_STEP(rflags, size) ((rflags)&RFLAGS_DF ? 0 - (u64)(size) : (u64)(size))
 
 /* The low 16, 32 or 64 bits are the register as an instruction of that address size sees it. */
 static void add_to(u64 *reg, u64 mask, u64 value)
@@ -174,8 +174,10 @@ static bool l1_wants(const struct vmcs12 *vmcs12, const struct access *access)
     for (u32 i = 0; i < access->size; i++) {
         u32 port = (access->port + i) & 0xffff;
 
-        phys_read(&byte, port < BITMAP_PORTS ? vmcs12->io_bitmap_a + port / 8
-                                             : vmcs12->io_bitmap_b + (port - BITMAP_PORTS) / 8, 1);
+        phys_read(&byte,
+                  port < BITMAP_PORTS ? vmcs12->io_bitmap_a + port / 8
+                                      : vmcs12->io_bitmap_b + (port - BITMAP_PORTS) / 8,
+                  1);
         if (byte >> port % 8 & 1)
             return true;
     }

@@ -18,18 +18,18 @@
 #include "../vmcs.h"
 #include "../../vmx/l2.h"
 
-#define COM1_PORT     0x3f8 /* shared with L1, which has its console there */
-#define PROMPT_MAX    LINE_PROMPT_MAX
-#define BYTES_A_LOOK  64u /* so that a core that is flooded goes on */
-#define BUSY_SECONDS  2u
-#define STAND_PART    4u /* of a second that cores are waited for */
-#define NO_REASON     (~0u)
+#define COM1_PORT    0x3f8 /* shared with L1, which has its console there */
+#define PROMPT_MAX   LINE_PROMPT_MAX
+#define BYTES_A_LOOK 64u /* so that a core that is flooded goes on */
+#define BUSY_SECONDS 2u
+#define STAND_PART   4u /* of a second that cores are waited for */
+#define NO_REASON    (~0u)
 
 static struct {
     bool on;
-    bool dead;    /* L0 has panicked */
-    bool stopped; /* the cores are to stand still */
-    bool shown;   /* the prompt, on a shared port */
+    bool dead;      /* L0 has panicked */
+    bool stopped;   /* the cores are to stand still */
+    bool shown;     /* the prompt, on a shared port */
     u32 owner;      /* the core that has all of the following: its index + 1 */
     u32 core;       /* that commands are about */
     u64 last_typed; /* a value of the time-stamp counter */
@@ -47,10 +47,7 @@ bool monitor_stands(void) { return __atomic_load_n(&monitor.stopped, __ATOMIC_AC
 
 u32 monitor_core(void) { return monitor.core; }
 
-bool monitor_is_busy(void)
-{
-    return rdtsc() - monitor.last_typed < BUSY_SECONDS * l0.boot.tsc_hz;
-}
+bool monitor_is_busy(void) { return rdtsc() - monitor.last_typed < BUSY_SECONDS * l0.boot.tsc_hz; }
 
 /* ---- The terminal ---- */
 
@@ -60,6 +57,9 @@ static void put(char c)
         uart_put('\r');
     uart_put((u8)c);
 }
+
+/* The line editor's: it ends its lines itself. */
+static void put_raw(char c) { uart_put((u8)c); }
 
 static void put_formatted(void *context, char c)
 {
@@ -81,7 +81,9 @@ static void show_prompt(void)
     if (debugger_is_on())
         return;
     format_string(monitor.prompt, sizeof(monitor.prompt), "plastron %u%s> ", monitor.core,
-                  monitor.dead ? " panic" : monitor.stopped ? " stopped" : "");
+                  monitor.dead      ? " panic"
+                  : monitor.stopped ? " stopped"
+                                    : "");
     line_set_prompt(&monitor.line, monitor.prompt);
     line_prompt(&monitor.line);
 }
@@ -429,7 +431,7 @@ bool monitor_init(void)
         return true;
     }
     monitor.on = true;
-    line_init(&monitor.line, put, "");
+    line_init(&monitor.line, put_raw, "");
     monitor.line.complete = command_complete;
     log_info("the monitor is on port %#x%s", port,
              port == COM1_PORT ? ", behind Ctrl-^" : ", which L1 does not see");

@@ -11,6 +11,7 @@
     X(mp)                                                                                          \
     X(vmcs)                                                                                        \
     X(vmcs12)                                                                                      \
+    X(check)                                                                                       \
     X(ept)                                                                                         \
     X(translate)                                                                                   \
     X(mem)                                                                                         \

@@ -48,10 +48,16 @@ void timer_arm(struct cpu *cpu)
     vmwrite(VMX_PREEMPTION_TIMER_VALUE, o->timer_loaded);
 }
 
+/* One that has expired is 0: a processor that was entered with 0 may have left another value. */
+static u32 value_left(u32 reason)
+{
+    return reason == EXIT_REASON_PREEMPTION_TIMER ? 0 : vmread32(VMX_PREEMPTION_TIMER_VALUE);
+}
+
 bool timer_disarm(struct cpu *cpu, u32 reason)
 {
     struct observer *o = &cpu->observer;
-    u32 used = o->timer_loaded - vmread32(VMX_PREEMPTION_TIMER_VALUE);
+    u32 used = o->timer_loaded - value_left(reason);
     bool l1_uses = l1_uses_timer(cpu);
 
     o->timer_left -= used;

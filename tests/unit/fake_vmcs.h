@@ -42,6 +42,12 @@ static inline void vmwrite(enum vmcs_field field, u64 value)
         fake_vmcs[field] = value;
 }
 
+static inline bool vmread_try(u64 field, u64 *value)
+{
+    *value = vmread((enum vmcs_field)field);
+    return true;
+}
+
 static inline u64 vmread_basic(enum vmcs_field field) { return vmread(field); }
 static inline void vmwrite_basic(enum vmcs_field field, u64 value) { vmwrite(field, value); }
 
