@@ -43,7 +43,7 @@ LOADER_C := $(wildcard boot/*.c) hv/format.c hv/lib.c
 LOADER_ASM := $(wildcard boot/*.asm)
 LOADER_OBJ := $(LOADER_C:%.c=$(B)/efi/%.o) $(LOADER_ASM:%.asm=$(B)/efi/%.asm.o)
 
-all: $(B)/plastron.efi $(B)/probe.efi
+all: $(B)/plastron.efi $(B)/probe.efi $(B)/plastronctl
 
 # L0 is linked twice: the second time with the symbol table made from the first.
 # How an object is made stands here, so that this file is one of its sources.
@@ -137,6 +137,12 @@ $(B)/probe.efi: $(PROBE_OBJ)
 		$(PROBE_OBJ) -o $(B)/probe.so -L/usr/lib -lgnuefi
 	$(Q)$(OBJCOPY_EFI) -j .rodata -j .dynamic -j .dynsym -j '.rel*' $(B)/probe.so $@
 
+# For L1's user space.
+$(B)/plastronctl: $(wildcard tools/plastronctl/*.[ch] include/*.h)
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) -std=gnu11 -O2 $(WARNINGS) -Wconversion -static -Iinclude $(filter %.c,$^) -o $@
+
 # Host unit tests: each a program of its test file and the sources it names, under sanitizers.
 CHECKS := vmx/check_controls.c vmx/check_host.c vmx/check_guest.c vmx/capabilities.c
 FAKE := tests/unit/fake_phys.c
@@ -172,6 +178,7 @@ UNIT_gdb := $(GDB)
 UNIT_l2_enter := vmx/l2_enter.c vmx/l2_exit.c vmx/ept_violation.c vmx/slots.c vmx/direct.c \
 	vmx/vmcs02.c vmx/bitmaps.c hv/inject.c $(CHECKS)
 UNIT_FLAGS_l2_enter := -include tests/unit/fake_vmcs.h
+UNIT_leaves := hv/leaves.c vmx/capabilities.c
 UNIT_line := hv/monitor/line.c
 UNIT_lz4 := boot/lz4.c
 UNIT_memtype := mm/memtype.c $(FAKE)
@@ -183,6 +190,9 @@ UNIT_overlay := mm/overlay.c mm/pool.c $(FAKE)
 UNIT_paging := mm/paging.c mm/pool.c $(FAKE)
 UNIT_phys := mm/phys.c
 UNIT_FLAGS_phys := -Wl,--wrap=memcpy
+UNIT_plastronctl := $(addprefix tools/plastronctl/,plastronctl.c read.c show.c top.c) \
+	hv/leaves.c vmx/capabilities.c
+$(B)/unit/plastronctl: tools/plastronctl/plastronctl.h
 UNIT_pool := mm/pool.c $(FAKE)
 UNIT_pool_faults := $(EPT02) mm/overlay.c
 UNIT_FLAGS_ept02_random := -Wl,--wrap=shadow_take,--wrap=shadow_new,--wrap=pool_alloc

@@ -64,13 +64,10 @@ static void filter_leaf_7(struct cpuid_result *r, u32 subleaf)
     }
 }
 
-static struct cpuid_result l1_cpuid(const struct cpu *cpu, u32 leaf, u32 subleaf)
+static struct cpuid_result l1_cpuid(u32 leaf, u32 subleaf)
 {
-    struct cpuid_result r;
+    struct cpuid_result r = cpuid(leaf, subleaf);
 
-    if (leaf >= CPUID_PLASTRON && leaf <= LAST_HYPERVISOR_LEAF)
-        return plastron_leaf(cpu, leaf, subleaf);
-    r = cpuid(leaf, subleaf);
     switch (leaf) {
     case 1: filter_leaf_1(&r); break;
     case 6: r.eax &= ~(LEAF6_EAX_FEEDBACK | LEAF6_EAX_THREAD_DIRECTOR); break;
@@ -89,13 +86,27 @@ static struct cpuid_result l1_cpuid(const struct cpu *cpu, u32 leaf, u32 subleaf
     return r;
 }
 
-void exit_cpuid(struct cpu *cpu)
+static void answer(struct cpu *cpu, struct cpuid_result r)
 {
-    struct cpuid_result r = l1_cpuid(cpu, (u32)cpu->gpr[RAX], (u32)cpu->gpr[RCX]);
-
     cpu->gpr[RAX] = r.eax;
     cpu->gpr[RBX] = r.ebx;
     cpu->gpr[RCX] = r.ecx;
     cpu->gpr[RDX] = r.edx;
     skip_instruction();
+}
+
+/* Apart, so that the other leaves do not save registers for it. */
+static __attribute__((noinline, cold)) void exit_plastron_leaf(struct cpu *cpu)
+{
+    answer(cpu, plastron_leaf(cpu, (u32)cpu->gpr[RAX], (u32)cpu->gpr[RCX]));
+}
+
+void exit_cpuid(struct cpu *cpu)
+{
+    u32 leaf = (u32)cpu->gpr[RAX];
+
+    if (leaf >= CPUID_PLASTRON && leaf <= LAST_HYPERVISOR_LEAF)
+        exit_plastron_leaf(cpu);
+    else
+        answer(cpu, l1_cpuid(leaf, (u32)cpu->gpr[RCX]));
 }

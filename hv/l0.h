@@ -3,6 +3,7 @@
 #define PLASTRON_HV_L0_H
 
 #include "boot_info.h"
+#include "plastron_version.h"
 #include "spinlock.h"
 #include "types.h"
 #include "../mm/ept01.h"
@@ -10,8 +11,6 @@
 #include "../mm/memtype.h"
 #include "../mm/pool.h"
 #include "../vmx/capabilities.h"
-
-#define PLASTRON_VERSION "0.1.0"
 
 /* Control words of vmcs01, and what vmcs02 has whatever L1 asks. */
 struct l0_controls {

@@ -6,7 +6,8 @@
 #include "insn.h"
 #include "types.h"
 
-/* What a leaf says on a core; 0 from the highest one on. */
+/* What a leaf from CPUID_PLASTRON on says on a core; all 0 for one behind the highest, and for a
+   subleaf that is not there. */
 struct cpuid_result plastron_leaf(const struct cpu *cpu, u32 leaf, u32 subleaf);
 
 #endif

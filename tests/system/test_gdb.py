@@ -8,7 +8,7 @@ import pytest
 from conftest import KVM_MODES, TOP, Boot, L1
 
 ELF = TOP / "build" / "plastron.elf"
-BUSY_L2 = "while :; do kvmguest timer long paging; done >/dev/null 2>&1 &"
+BUSY_L2 = "while :; do kvmguest timer long paging; done >/dev/null 2>&1 & true"
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from emu import Machine
 
 PANIC_BUILD = TOP / "build" / "panic" / "plastron.efi"
 PROMPT = r"plastron \d+( stopped| panic)?> "
-BUSY_L2 = "while :; do kvmguest timer long paging; done >/dev/null 2>&1 &"
+BUSY_L2 = "while :; do kvmguest timer long paging; done >/dev/null 2>&1 & true"
 CORES = pytest.mark.parametrize("cpus", (1, 2))
 
 

@@ -54,7 +54,8 @@ enum { OUTSIDE = 0, ROOT = 1, GUEST = 0x101 };
 
 struct counts {
     uint64_t outside, root, guest;
-    uint64_t exits[MAX_REASONS];
+    uint64_t first_vmcs; // that it entered
+    uint64_t exits[MAX_REASONS], exits_first[MAX_REASONS];
     uint64_t executed[OPERATION_COUNT];
     uint64_t fields[2][MAX_FIELDS]; // read, written
 };
@@ -63,7 +64,7 @@ static struct counts *counts;
 static FILE *file;
 static const char *text;
 static size_t text_seen;
-static uint32_t in_vmx_offset;
+static uint32_t in_vmx_offset, vmcs_offset;
 
 // The handlers' operations, found by a few bits of their address, as every instruction asks.
 #define BUCKETS 4096
@@ -99,6 +100,7 @@ static void write_cpu(const struct counts *c)
         if (operations[i].name && c->executed[i])
             fprintf(file, ", \"%s\": %lu", operations[i].name, c->executed[i]);
     write_numbers("exits", c->exits, MAX_REASONS, "%u");
+    write_numbers("exits_first", c->exits_first, MAX_REASONS, "%u");
     write_numbers("reads", c->fields[0], MAX_FIELDS, "0x%x");
     write_numbers("writes", c->fields[1], MAX_FIELDS, "0x%x");
     fprintf(file, "}");
@@ -135,6 +137,9 @@ static void note_exchange(unsigned cpu, const uint8_t *state, const uint8_t *ins
     write_mark(number, cpu);
 }
 
+// The address of the current VMCS.
+static uint64_t vmcs_of(const uint8_t *state) { return *(const uint64_t *)(state + vmcs_offset); }
+
 static void note_operation(unsigned cpu, const uint8_t *state, const uint8_t *instruction,
                            enum operation operation, unsigned where)
 {
@@ -144,6 +149,8 @@ static void note_operation(unsigned cpu, const uint8_t *state, const uint8_t *in
         counts[cpu].executed[operation]++;
     else if (where == GUEST && (operation == VMREAD || operation == VMWRITE))
         note_field(&counts[cpu], state, instruction, operation);
+    if (operation == VMENTRY && where == ROOT && !counts[cpu].first_vmcs)
+        counts[cpu].first_vmcs = vmcs_of(state);
 }
 
 static void before_execution(unsigned cpu, const uint8_t *instruction)
@@ -162,8 +169,12 @@ static void before_execution(unsigned cpu, const uint8_t *instruction)
 
 static void count_exit(unsigned cpu, uint32_t reason, uint64_t qualification)
 {
+    struct counts *c = &counts[cpu];
+    uint32_t basic = (reason & 0xffff) % MAX_REASONS;
+
     (void)qualification;
-    counts[cpu].exits[(reason & 0xffff) % MAX_REASONS]++;
+    c->exits[basic]++;
+    c->exits_first[basic] += vmcs_of(patch_cpu(cpu)) == c->first_vmcs;
 }
 
 static void port_written(uint16_t port, unsigned length, unsigned value)
@@ -204,6 +215,17 @@ static void find_in_vmx(void)
         patch_fail("in_vmx's place in the CPU structure was not found");
 }
 
+// VMLAUNCH asks "cmpq $-1, current VMCS(%rbx)" before it looks at that.
+static void find_vmcs(void)
+{
+    static const uint8_t compare[] = {0x48, 0x83, 0xbb};
+    const uint8_t *code = memmem(patch_symbol(operations[VMENTRY].handler), 256, compare, 3);
+
+    if (!code || code[7] != 0xff)
+        patch_fail("the current VMCS's place in the CPU structure was not found");
+    memcpy(&vmcs_offset, code + 3, 4);
+}
+
 static void find_handlers(void)
 {
     for (unsigned i = NONE + 1; i < OPERATION_COUNT; i++) {
@@ -228,6 +250,7 @@ void count_init(void)
         patch_fail("counting cannot begin");
     text = getenv("PLASTRON_COUNTS_TEXT");
     find_in_vmx();
+    find_vmcs();
     find_handlers();
     patch_replace(patch_symbol("_Z25bx_instr_before_executionjP15bxInstruction_c"),
                   (void *)before_execution);

@@ -7,8 +7,10 @@
 //   cpu    that executed it
 //   cpus   for each CPU, since the start: "outside", "root" and "guest", instructions outside VMX
 //          operation, in VMX root operation, and in VMX non-root operation; "exits" by their basic
-//          reason; "vmread" ... of each of these instructions in VMX root operation; "reads" and
-//          "writes" by VMREAD and VMWRITE in VMX non-root operation, by field
+//          reason, and "exits_first", of these the ones of the VMCS that this CPU entered first:
+//          under a hypervisor, its own guest's, and not those of guests of that; "vmread" ... of
+//          each of these instructions in VMX root operation; "reads" and "writes" by VMREAD and
+//          VMWRITE in VMX non-root operation, by field
 #ifndef COUNT_H
 #define COUNT_H
 

@@ -1,0 +1,3 @@
+#include "plastronctl.h"
+
+int main(int count, char **arguments) { return plastronctl(count, arguments, stdout, stderr); }
