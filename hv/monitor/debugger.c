@@ -328,11 +328,15 @@ static u64 write_memory(u32 thread, u64 address, const void *from, u64 len)
 
 /* ---- Breakpoints in L0 ---- */
 
-/* L0's text is written through the direct map. The other cores stand still, and execute what
+/* L0's text is read-only, wherever it is mapped. The other cores stand still, and execute what
    serializes before they come here. */
-static u8 *text_place(u64 address)
+static void write_text(u64 address, u8 byte)
 {
-    return pool_va(l0.boot.region_base + (address - L0_VIRT_BASE));
+    u64 cr0 = read_cr0();
+
+    write_cr0(cr0 & ~CR0_WP);
+    *(volatile u8 *)address = byte;
+    write_cr0(cr0);
 }
 
 static bool in_text(u64 address)
@@ -360,8 +364,8 @@ static bool set_breakpoint(u64 address)
     if (!free)
         return false;
     breakpoints[free - 1].address = address;
-    breakpoints[free - 1].replaced = *text_place(address);
-    *text_place(address) = INT3;
+    breakpoints[free - 1].replaced = *(const u8 *)address;
+    write_text(address, INT3);
     return true;
 }
 
@@ -371,7 +375,7 @@ static bool clear_breakpoint(u64 address)
 
     if (!address || !found)
         return true;
-    *text_place(address) = breakpoints[found - 1].replaced;
+    write_text(address, breakpoints[found - 1].replaced);
     breakpoints[found - 1].address = NO_BREAKPOINT;
     return true;
 }

@@ -89,7 +89,7 @@ def test_gdb(boot: Boot, cpus: int) -> None:
 def test_l2_has_registers_and_memory(boot: Boot) -> None:
     l1, port = attached(boot, 1)
     l1.run(BUSY_L2)
-    seen = gdb(port, "monitor watch HLT", "continue", "thread 3", "info registers rip cr3", "x/2xb $pc - 1",
+    seen = gdb(port, "monitor watch HLT", "continue", "thread 3", "info registers rip cr3", "x/1xb $pc",
                "monitor watch off")
     assert re.search(r"0x[0-9a-f]+:\t0xf4", seen), f"no HLT before RIP in:\n{seen}"
     l1.run("kill %1; wait")
