@@ -314,7 +314,7 @@ kut: setup-build setup-emulator setup-guests setup-tests
 	@tests/kut/run $(KUT)
 
 system: setup-build setup-emulator setup-guests setup-tests
-	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/plastron.efi
+	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/plastron.efi $(B)/probe.efi
 	@$(MAKE) --no-print-directory -j$$(nproc) B=$(B)/panic HOOK=tests/system/panic_hook.c \
 		$(B)/panic/plastron.efi
 	@/usr/bin/python3 -m pytest tests/system -n 2 -vv $(PYTEST)

@@ -864,6 +864,12 @@ GUEST_CODE 64, "sti, read spare"
     mov eax, [0x20010]
     vmcall
 END
+GUEST_CODE 64, "read and write spare"
+    mov eax, [0x20010]
+    inc eax
+    mov [0x20020], eax
+    vmcall
+END
 GUEST_CODE 64, "race"
     xor ebx, ebx
     xor esi, esi

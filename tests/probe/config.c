@@ -27,6 +27,8 @@ static void parse_word(char *word)
         config.attack = true;
     else if (text_equal(word, "bench"))
         config.bench = true;
+    else if (text_equal(word, "demo"))
+        config.demo = true;
     else if (text_starts(word, "abort="))
         config.abort = number(word + 6);
     else if (text_starts(word, "cpus="))

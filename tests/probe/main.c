@@ -106,6 +106,10 @@ static void run_rows(void)
         rows_bench();
         return;
     }
+    if (config.demo) {
+        rows_demo();
+        return;
+    }
     if (config.attack) {
         rows_attack();
         if (config.cpus > 1) {

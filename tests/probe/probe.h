@@ -44,6 +44,7 @@ struct config_words {
     u32 only_count;
     bool attack;    /* the rows that attack L0 instead of the ordinary ones */
     bool bench;     /* what things cost instead */
+    bool demo;      /* the faults of docs/debugging.md instead, which do not end */
     u64 churn;      /* how many operations race.churn has */
     u64 abort;      /* the row that ends in this VMX abort instead of the ordinary ones */
     u64 cpus;       /* how many cores the machine has */
@@ -575,6 +576,7 @@ void rows_attack(void);
 void rows_race(void);
 void rows_churn(void);
 void rows_bench(void);
+void rows_demo(void);
 void rows_smp(void);
 void rows_time(void);
 void rows_untouched(void);
