@@ -42,6 +42,12 @@ static bool take_l2_exit(struct cpu *cpu, u32 reason)
     return reason == EXIT_REASON_IO_INSTRUCTION && monitor_is_on() && io_by_l2(cpu);
 }
 
+/* The recorder has better to remember than that the monitor has looked. */
+static bool is_own_timer(const struct cpu *cpu, u32 reason)
+{
+    return reason == EXIT_REASON_PREEMPTION_TIMER && (!cpu->in_l2 || cpu->observer.own_exit);
+}
+
 static void count_passed(struct cpu *cpu, u32 basic)
 {
     if (basic < ARRAY_SIZE(cpu->observer.passed))
@@ -52,10 +58,11 @@ u64 exit_handle_observed(struct cpu *cpu)
 {
     u32 reason = vmread32(VM_EXIT_REASON);
     bool was_in_l2 = cpu->in_l2;
-    struct record *record = record_begin(cpu, reason);
+    struct record *record;
     u64 launched;
 
     disarm(cpu, reason);
+    record = is_own_timer(cpu, reason) ? NULL : record_begin(cpu, reason);
     if (monitor_is_on())
         monitor_look(cpu);
     if (was_in_l2 && take_l2_exit(cpu, reason))

@@ -85,24 +85,36 @@ _Noreturn void panic_stop_this_core(void)
     halt();
 }
 
+/* A core that has stopped serves the monitor, and goes on with that. */
 void panic_nmi(void)
 {
-    if (panicking != core_apic_id() + 1)
+    const struct cpu *cpu = find_cpu();
+
+    if (panicking != core_apic_id() + 1 && !(cpu && stopped[cpu->index]))
         panic_stop_this_core();
 }
 
-/*
- * An NMI stops a core that is in L0 (which blocks INIT); an INIT makes one in guest mode exit. A
- * core that waits for a SIPI takes neither, and is stopped when the SIPI comes.
- */
-static void stop_others(void)
+static void await_others(void)
 {
     u64 start = rdtsc();
 
-    lapic_send_others(LAPIC_NMI);
-    lapic_send_others(LAPIC_INIT);
     while (stopped_count + 1 < cpu_count && rdtsc() - start < STOP_WAIT_TICKS)
         pause();
+}
+
+/*
+ * An INIT makes a core in guest mode exit; it comes first, so that the guest sees no NMI. An NMI stops
+ * a core that is in L0, which blocks INIT. A core that waits for a SIPI takes neither, and is stopped
+ * when the SIPI comes.
+ */
+static void stop_others(void)
+{
+    lapic_send_others(LAPIC_INIT);
+    await_others();
+    if (stopped_count + 1 >= cpu_count)
+        return;
+    lapic_send_others(LAPIC_NMI);
+    await_others();
 }
 
 /* lookup: a byte of the instruction that is meant, at or just before the address. */

@@ -574,8 +574,8 @@ static bool run_gdb(struct cpu *none, const struct words *words)
     if (words->count != 1)
         return false;
     say("Attach: gdb build/plastron.elf, then `target remote` with this port; its first packet\n"
-        "takes the place of the prompt, `detach` gives it back. Threads 1, 2, 3: core 0's L0, L1,\n"
-        "L2; 4, 5, 6: core 1's; `monitor COMMAND` is what is typed here.\n");
+        "takes the place of the prompt, `detach` gives it back. `info threads` lists each core's\n"
+        "L0, L1 and L2; `monitor COMMAND` is what is typed here.\n");
     return true;
 }
 

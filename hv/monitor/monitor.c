@@ -463,6 +463,7 @@ void monitor_post_mortem(const struct trap_frame *frame)
 
 void monitor_serve_dead(struct cpu *cpu)
 {
+    NOTE_PLACE(&cpu->observer);
     while (monitor.on) {
         serve(cpu);
         pause();
