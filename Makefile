@@ -266,6 +266,14 @@ run: setup-build setup-emulator setup-guests
 	@tools/mkboot $(B)/run.img --plastron $(B)/plastron.efi --qemu --append plastron.run=demo
 	@tools/emu --image $(B)/run.img --cpus 2
 
+# The same with the monitor, at a TCP port of this host.
+MONITOR_PORT := 4444
+monitor: setup-build setup-emulator setup-guests
+	@$(MAKE) --no-print-directory $(B)/plastron.efi
+	@printf 'monitor=com2\n' > $(B)/monitor.conf
+	@tools/mkboot $(B)/monitor.img --plastron $(B)/plastron.efi --conf $(B)/monitor.conf --qemu
+	@tools/emu --image $(B)/monitor.img --cpus 2 --monitor $(MONITOR_PORT)
+
 image: setup-build setup-guests
 	@$(MAKE) --no-print-directory $(B)/plastron.efi
 	@tools/mkboot $(B)/plastron.img --plastron $(B)/plastron.efi
@@ -351,6 +359,7 @@ format: setup-build
 
 help:
 	@echo "make run       set everything up, boot Plastron with Linux and KVM on it, end in L1's shell"
+	@echo "make monitor   the same with L0's monitor at TCP port $(MONITOR_PORT), for nc, socat or gdb"
 	@echo "make test      set everything up, run all tests but the long ones"
 	@echo "make test-all  the long ones too"
 	@echo "make unit      tests of L0's and the loader's logic on this host, with sanitizers"
@@ -374,7 +383,7 @@ help:
 clean:
 	rm -rf $(B)
 
-.PHONY: all run image unit tools-test stress fuzz-short fuzz probe conformance conformance-check kut system bench counts bench-mmu test test-all clang format help clean
+.PHONY: all run monitor image unit tools-test stress fuzz-short fuzz probe conformance conformance-check kut system bench counts bench-mmu test test-all clang format help clean
 .DELETE_ON_ERROR:
 
 -include $(L0_OBJ:.o=.d) $(LOADER_OBJ:.o=.d) $(PROBE_OBJ:.o=.d)
