@@ -11,6 +11,7 @@
 #define UART_LCR  3
 #define UART_MCR  4
 #define UART_LSR  5
+#define UART_SCR  7 /* of no use to the UART */
 
 #define LCR_DLAB       0x80
 #define MCR_LOOP       0x10

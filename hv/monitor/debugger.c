@@ -472,8 +472,16 @@ void debugger_start(void)
         gdb_stopped(&gdb, thread_that_stands(cpus[monitor_core()]), GDB_SIGTRAP, false);
 }
 
+/* gdb sends no CR of its own: somebody is at a terminal. */
+static bool is_terminal(u8 byte) { return byte == '\r' && gdb_between_packets(&gdb); }
+
 void debugger_feed(u8 byte)
 {
+    if (is_terminal(byte)) {
+        clear_all_breakpoints();
+        on = false;
+        return;
+    }
     switch (gdb_feed(&gdb, byte)) {
     case GDB_INTERRUPT:
         monitor_stop();

@@ -9,7 +9,7 @@
 /* A session goes on. */
 bool debugger_is_on(void);
 
-/* Begins one: what comes in goes to debugger_feed(). */
+/* Begins one: what comes in goes to debugger_feed(). A CR where gdb sends none ends it, too. */
 void debugger_start(void);
 void debugger_feed(u8 byte);
 

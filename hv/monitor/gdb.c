@@ -481,6 +481,8 @@ void gdb_attach(struct gdb *gdb, const struct gdb_backend *backend)
     gdb->chosen = gdb_thread(0, 0);
 }
 
+bool gdb_between_packets(const struct gdb *gdb) { return gdb->state == IDLE; }
+
 enum gdb_event gdb_feed(struct gdb *gdb, u8 byte)
 {
     gdb->event = GDB_NOTHING;

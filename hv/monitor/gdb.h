@@ -113,6 +113,9 @@ struct gdb {
  */
 void gdb_attach(struct gdb *gdb, const struct gdb_backend *backend);
 
+/* The byte before has ended a packet, or there was none. */
+bool gdb_between_packets(const struct gdb *gdb);
+
 /* Takes a byte that came in, and answers when it ends a packet. */
 enum gdb_event gdb_feed(struct gdb *gdb, u8 byte);
 

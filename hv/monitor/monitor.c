@@ -32,6 +32,7 @@ static struct {
     bool shown;     /* the prompt, on a shared port */
     u32 owner;      /* the core that has all of the following: its index + 1 */
     u32 core;       /* that commands are about */
+    u32 hello;      /* bytes of gdb_hello seen */
     u64 last_typed; /* a value of the time-stamp counter */
     struct line line;
     char prompt[PROMPT_MAX];
@@ -273,26 +274,54 @@ static void run_on_chosen(const struct command *command, const struct words *wor
 
 void monitor_execute(const char *line) { command_execute(line, run_on_chosen); }
 
-static void take_byte(u8 byte)
+static void edit(u8 byte)
 {
-    const char *line;
+    const char *line = line_feed(&monitor.line, byte);
 
-    if (debugger_is_on()) {
-        debugger_feed(byte);
-        return;
-    }
-    if (byte == '$' && monitor.line.length == 0) {
-        debugger_start();
-        debugger_feed(byte);
-        return;
-    }
-    if (byte == '+' && monitor.line.length == 0)
-        return; /* gdb's, before its first packet */
-    line = line_feed(&monitor.line, byte);
     if (!line)
         return;
     monitor_execute(line);
     show_prompt();
+}
+
+static void feed_debugger(u8 byte)
+{
+    debugger_feed(byte);
+    if (!debugger_is_on())
+        show_prompt();
+}
+
+/* How gdb begins: it acknowledges nothing, and asks. Not shown, as it would take that for an answer. */
+static const char gdb_hello[] = "$qSupported";
+
+/* True if the byte is the next one of that, at the beginning of a line. */
+static bool is_hello(u8 byte)
+{
+    if (monitor.line.length || byte != (u8)gdb_hello[monitor.hello])
+        return false;
+    if (gdb_hello[++monitor.hello])
+        return true;
+    monitor.hello = 0;
+    debugger_start();
+    for (const char *at = gdb_hello; *at; at++)
+        debugger_feed((u8)*at);
+    return true;
+}
+
+static void take_byte(u8 byte)
+{
+    u32 seen = monitor.hello;
+
+    if (debugger_is_on()) {
+        feed_debugger(byte);
+        return;
+    }
+    if (is_hello(byte) || (byte == '+' && monitor.line.length + seen == 0))
+        return;
+    monitor.hello = 0;
+    for (u32 i = 0; i < seen; i++)
+        edit((u8)gdb_hello[i]);
+    edit(byte);
 }
 
 static void greet(void)

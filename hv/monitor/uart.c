@@ -33,14 +33,26 @@ static u8 pop(struct buffer *buffer)
     return is_empty(buffer) ? 0 : buffer->byte[buffer->first++ % BUFFER_SIZE];
 }
 
+#define SCRATCH 0x5a
+
+/* One whose registers keep something: under another Plastron with a monitor there is one that does
+   not. */
+static bool is_there(u16 port)
+{
+    u8 before = serial_in(port, UART_SCR);
+    bool kept;
+
+    serial_out(port, UART_SCR, SCRATCH);
+    kept = serial_in(port, UART_SCR) == SCRATCH;
+    serial_out(port, UART_SCR, before);
+    return kept;
+}
+
 bool uart_init(u16 port, u32 baud, bool shared)
 {
-    uart.port = port;
     uart.shared = shared;
-    if (serial_init(port, shared ? 0 : baud))
-        return true;
-    uart.port = 0;
-    return false;
+    uart.port = is_there(port) && serial_init(port, shared ? 0 : baud) ? port : 0;
+    return uart.port;
 }
 
 bool uart_has(u16 port, u32 count)

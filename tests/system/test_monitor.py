@@ -1,12 +1,15 @@
 """The monitor: every command in every situation, and what it must not disturb."""
+import json
 import random
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from conftest import KVM_MODES, TOP, Boot, L1
+from conftest import KVM_MODES, LOGS, TOP, Boot, L1
 from emu import Machine
+from mkimage import make_image
 
 PANIC_BUILD = TOP / "build" / "panic" / "plastron.efi"
 PROMPT = r"plastron \d+( stopped| panic)?> "
@@ -94,7 +97,7 @@ QUESTIONS = (
     ("exits 0", r"L1 PREEMPTION_TIMER +\d+"),
     ("features", r"offered to L1:"),
     ("shadow", r"budget +\d+ pages"),
-    ("log 50", r"nested VMX on"),
+    ("log 300", r"nested VMX on"),
     ("trace 3", r"core 0 tsc \d+ "),
     ("trace off", ""),
     ("trace on", ""),
@@ -262,7 +265,7 @@ def noise(rng: random.Random, count: int) -> bytes:
     pieces: tuple[Callable[[], bytes], ...] = (
         lambda: rng.randbytes(16),
         lambda: bytes(rng.choices(b"abcdefghijklmnopqrstuvwxyz 0123456789x", k=12)) + b"\r",
-        lambda: rng.choice((b"mem p ", b"vmcs 02 ", b"ept ", b"regs ", b"\x1b[A", b"\x1b[", b"\t", b"+$",
+        lambda: rng.choice((b"mem p ", b"vmcs 02 ", b"ept ", b"regs ", b"\x1b[A", b"\x1b[", b"\t", b"+$", b"+$qSupported:x#00",
                             b"#00", b"\x7f", b"\x03", b"trace ", b"help ")),
     )
     data = b"".join(rng.choice(pieces)() for _ in range(count // 8))
@@ -275,11 +278,48 @@ def test_random_bytes(boot: Boot, request: pytest.FixtureRequest) -> None:
     """The prompt lives, and so does L1. The rest of the million is the unit test's: test_commands.c."""
     l1, monitor = monitored(boot, 2)
     monitor.port.send(noise(random.Random(1), 20_000))
-    monitor.port.send(b"\x03\r")
-    monitor.port.expect(PROMPT, 60)
-    monitor.port.send(b"\x03\rcpu 0\rgo\r")
+    # Whatever it was in, an end of gdb's packet and a new line end that.
+    monitor.port.send(b"#00\r\x03\rcpu 0\rwatch off\rtrace on\rgo\r")
     monitor.port.sendline("log 1000")
     monitor.port.expect(r"nested VMX on", 120)
     monitor.ask("cpus", "core 1")
     l1.kvmguest(*KVM_MODES)
     l1.poweroff()
+
+
+@CORES
+def test_l1_hangs(cpus: int, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """A core of L1 that loops with interrupts off: tests/probe/rows_demo.c."""
+    image = tmp_path / "disk.img"
+    make_image(image, {
+        "probe.cfg": f"cpus={cpus} demo only=demo.hang".encode(),
+        "EFI/BOOT/BOOTX64.EFI": Path(request.config.getoption("--plastron")),
+        "EFI/plastron/plastron.conf": b"monitor=com2\n",
+        "EFI/plastron/next.efi": TOP / "build" / "probe.efi",
+    })
+    with Machine(image, cpus=cpus, emulator=request.config.getoption("--emulator"), monitor=True,
+                 log_path=LOGS / f"{request.node.name}.log") as machine:
+        machine.expect("demo.hang", 120)
+        monitor = Monitor(machine)
+        interrogate(monitor, cpus)
+        monitor.choose(cpus - 1)
+        monitor.ask("vmcs 01 rflags", r"GUEST_RFLAGS +0x[0-9a-f]+(?!.*\bIF\b)")
+        stop_and_go(monitor, cpus)
+        monitor.port.sendline("poweroff")
+        assert machine.wait_end(60) == 0
+
+
+def test_idle_monitor_costs_little(boot: Boot, tmp_path: Path) -> None:
+    """Next to a busy L1, of which it takes less than a thousandth: by the emulator's count."""
+    counts = tmp_path / "counts"
+    l1 = boot(cpus=1, monitor=True, conf="monitor=com2\n", counts=counts)
+    l1.run("exits mark 1; i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; exits mark 2", 200)
+    l1.poweroff()
+    marks = {entry["mark"]: entry["cpus"][0]
+             for entry in map(json.loads, counts.read_text().splitlines())}
+    before, after = marks[1], marks[2]
+    root, guest = (after[where] - before[where] for where in ("root", "guest"))
+    looks = after["exits"].get("52", 0) - before["exits"].get("52", 0)
+    assert looks > 20, "the monitor has not looked"
+    print(f"{looks} looks, {root} instructions of L0, {guest} of L1: {root / guest:.5%}")
+    assert root < guest / 1000
