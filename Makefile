@@ -59,7 +59,7 @@ $(B)/l0/%.asm.o: %.asm hv/offsets.inc
 
 $(B)/l0/hv/start.o: $(B)/vmcs12_abi.h
 
-LINK_L0 = $(CC) $(CFLAGS_L0) -O2 $(LTO:-flto=-flto=auto) $(WRAP) -nostdlib -static \
+LINK_L0 = $(CC) $(CFLAGS_L0) -O2 $(if $(LTO),-flto -flto-partition=one) $(WRAP) -nostdlib -static \
 	-Wl,-z,max-page-size=4096,-z,noexecstack,--build-id=none -T linker.ld
 
 $(B)/symbols1.c: tools/mksymbols
