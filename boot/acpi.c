@@ -57,7 +57,8 @@ struct fadt {
 } __attribute__((packed));
 
 _Static_assert(offsetof(struct fadt, pm1a_cnt_blk) == 64 && offsetof(struct fadt, flags) == 112 &&
-                   offsetof(struct fadt, reset_value) == 128 && offsetof(struct fadt, x_dsdt) == 140,
+                   offsetof(struct fadt, reset_value) == 128 &&
+                   offsetof(struct fadt, x_dsdt) == 140,
                "ACPI specification, \"Fixed ACPI Description Table (FADT)\"");
 
 #define FADT_SIGNATURE 0x50434146 /* "FACP" */

@@ -10,8 +10,8 @@ u64 exit_handle(struct cpu *cpu);
 u64 exit_nmi(struct cpu *cpu);          /* an NMI was caught on the way to the entry */
 u64 exit_entry_failed(struct cpu *cpu); /* VMLAUNCH or VMRESUME failed */
 
-/* The last steps before a VM entry, once more: what they decide may have changed. And all of an exit
-   of L2 that the monitor has taken. Each returns the same. */
+/* The last steps before a VM entry, once more: what they decide may have changed. And all of an
+   exit of L2 that the monitor has taken. Each returns the same. */
 u64 exit_prepare(struct cpu *cpu);
 u64 exit_taken(struct cpu *cpu, u32 reason);
 

@@ -154,8 +154,7 @@ void exit_task_switch(struct cpu *cpu)
     struct task_result result;
 
     if (state.paging.cr4 & CR4_CET)
-        deviation("core %u: task switch by L1 with CR4.CET leaves SSP as it is",
-                      cpu->index);
+        deviation("core %u: task switch by L1 with CR4.CET leaves SSP as it is", cpu->index);
     if (by_instruction(&request))
         state.eip += vmread32(VM_EXIT_INSTRUCTION_LEN);
     update_nmi_blocking(&request);

@@ -27,9 +27,9 @@ struct l0 {
     u64 epoch;                  /* counts changes after which every core must INVEPT */
     u64 ept01_dropped_at;       /* the epoch that tables of EPT01 wait for to be reused */
     struct ept02 ept02;
-    u64 ept01_pointer;          /* EPTP */
-    struct vmx_caps hw;         /* the processor's capabilities */
-    struct vmx_caps caps;       /* what L1 is offered */
+    u64 ept01_pointer;    /* EPTP */
+    struct vmx_caps hw;   /* the processor's capabilities */
+    struct vmx_caps caps; /* what L1 is offered */
     struct l0_controls controls;
     u64 msr_bitmap01;                  /* physical address of vmcs01's */
     u64 vmread_bitmap, vmwrite_bitmap; /* of VMCS shadowing; 0 if the processor lacks it */

@@ -12,8 +12,8 @@
 /* NULL if the number has no name. */
 const char *name_of(const char *table, u64 number);
 
-/* Of a basic exit reason, without EXIT_REASON_; if there is none NULL, or "unknown". SDM vol. 3, "VMX
-   Basic Exit Reasons". */
+/* Of a basic exit reason, without EXIT_REASON_; if there is none NULL, or "unknown". SDM vol. 3,
+   "VMX Basic Exit Reasons". */
 const char *exit_reason_find(u32 basic);
 const char *exit_reason_name(u32 basic);
 

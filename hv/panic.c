@@ -103,9 +103,9 @@ static void await_others(void)
 }
 
 /*
- * An INIT makes a core in guest mode exit; it comes first, so that the guest sees no NMI. An NMI stops
- * a core that is in L0, which blocks INIT. A core that waits for a SIPI takes neither, and is stopped
- * when the SIPI comes.
+ * An INIT makes a core in guest mode exit; it comes first, so that the guest sees no NMI. An NMI
+ * stops a core that is in L0, which blocks INIT. A core that waits for a SIPI takes neither, and is
+ * stopped when the SIPI comes.
  */
 static void stop_others(void)
 {

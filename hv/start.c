@@ -40,10 +40,12 @@ _Static_assert(offsetof(struct l0_call, cpu) == 8 && offsetof(struct l0_call, re
                "hv/entry.asm");
 
 /* Pages of a core: its structure, stack, IST stacks, VMXON region, vmcs01, bitmaps for VMREAD and
-   VMWRITE, a shadow VMCS, an I/O bitmap, the flight recorder's ring, and for each vmcs02 slot the VMCS, its MSR bitmap, and its area. */
+   VMWRITE, a shadow VMCS, an I/O bitmap, the flight recorder's ring, and for each vmcs02 slot the
+   VMCS, its MSR bitmap, and its area. */
 enum {
     CPU_PAGES = 1 + CPU_STACK_SIZE / PAGE_SIZE + IST_COUNT + 2 + 2 + 1 + 1 +
-                RECORDER_SIZE / PAGE_SIZE + 2 * VMCS02_SLOTS_OWN + VMCS02_SLOTS_OWN * VMCS02_AREA_SIZE / PAGE_SIZE,
+                RECORDER_SIZE / PAGE_SIZE + 2 * VMCS02_SLOTS_OWN +
+                VMCS02_SLOTS_OWN * VMCS02_AREA_SIZE / PAGE_SIZE,
 };
 _Static_assert(L0_BYTES_PER_CPU >= CPU_PAGES * PAGE_SIZE, "what the loader reserves is enough");
 
@@ -265,8 +267,7 @@ static void print_banner(void)
             caps_offer(&l0.caps, FEATURE_UNRESTRICTED_GUEST) ? "unrestricted guest, " : "",
             l0.boot.config.nested ? "on" : "off");
     log_info("%lu KiB at %#lx are hidden from L1, %lu KiB of it for shadow page tables",
-             l0.boot.region_size / 1024, l0.boot.region_base,
-             l0.boot.shadow_bytes / 1024);
+             l0.boot.region_size / 1024, l0.boot.region_base, l0.boot.shadow_bytes / 1024);
 }
 
 /* A region must be cleared before it is first used. SDM vol. 3, "Initializing VMCS Data". */
@@ -292,8 +293,8 @@ static void init_ept02(void)
     };
     u64 end = l0.boot.region_base + l0.boot.region_size;
 
-    ept02_init(&l0.ept02, end - l0.boot.shadow_bytes, end, l0.boot.ram_top,
-               &caps, &l0.ept01, &l0.ept01_lock);
+    ept02_init(&l0.ept02, end - l0.boot.shadow_bytes, end, l0.boot.ram_top, &caps, &l0.ept01,
+               &l0.ept01_lock);
 }
 
 enum l0_error start_cpu(const struct l0_call *loader_call)

@@ -10,14 +10,14 @@
 /*
  * An instruction that caused an exception in L0, and what it was about: "WRMSR of 0xc0000080, value
  * 0x500". code has so many bytes at RIP; frame has the registers. Writes at most size bytes, the
- * final zero included. Returns the length of the whole text, 0 if it is no instruction of which more
- * than its bytes could be said.
+ * final zero included. Returns the length of the whole text, 0 if it is no instruction of which
+ * more than its bytes could be said.
  */
 size_t suspect_instruction(const u8 *code, size_t bytes, const struct trap_frame *frame, char *to,
                            size_t size);
 
-/* Where a page fault's address lies: "address 0x10 is in page 0: a null pointer". The guard pages are
-   those below the stacks. */
+/* Where a page fault's address lies: "address 0x10 is in page 0: a null pointer". The guard pages
+   are those below the stacks. */
 size_t suspect_address(u64 address, const struct trap_frame *frame, u64 ram_top, char *to,
                        size_t size);
 

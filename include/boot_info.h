@@ -23,8 +23,8 @@
 #define MAX_CPUS        256
 #define BOOT_INFO_MAGIC 0x4e4f525453414c50ull /* "PLASTRON" */
 
-/* How the machine is switched off, and reset: I/O ports, 0 if that is not known. ACPI specification,
-   "Fixed ACPI Description Table (FADT)". */
+/* How the machine is switched off, and reset: I/O ports, 0 if that is not known. ACPI
+   specification, "Fixed ACPI Description Table (FADT)". */
 struct power {
     u16 off_port;  /* PM1a_CNT_BLK */
     u16 off_value; /* SLP_TYPa of \_S5 and SLP_EN */
@@ -40,10 +40,10 @@ struct boot_info {
     u64 ram_top;     /* first physical address above all RAM, at least 4 GiB, 1-GiB-aligned */
     u64 low_ram_top; /* the end of the RAM below 4 GiB: what lies from there to 4 GiB is devices */
     u64 acpi_rsdp;   /* physical address, 0 if unknown */
-    u64 tsc_hz;       /* ticks of the time-stamp counter a second; 0: not measured, as no monitor asks */
+    u64 tsc_hz; /* ticks of the time-stamp counter a second; 0: not measured, as no monitor asks */
     struct power power;
     u64 shadow_bytes; /* of the region's end, for the shadow page tables of L2; page-aligned */
-    u32 cpu_count;            /* cores that will call L0 */
+    u32 cpu_count;    /* cores that will call L0 */
     u32 reserved;
     u32 apic_id[MAX_CPUS]; /* of each core, by the index it passes */
     struct config config;

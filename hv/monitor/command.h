@@ -15,9 +15,9 @@ struct words {
 };
 
 enum command_place {
-    ANY_CORE,   /* on the core that has the monitor: cpu is NULL */
-    THIS_CORE,  /* on the core that was chosen by `cpu`, while its guest stands still; current is
-                   vmcs01 while L1 runs, vmcs02 while L2 does */
+    ANY_CORE,  /* on the core that has the monitor: cpu is NULL */
+    THIS_CORE, /* on the core that was chosen by `cpu`, while its guest stands still; current is
+                  vmcs01 while L1 runs, vmcs02 while L2 does */
 };
 
 struct command {
@@ -35,8 +35,8 @@ struct command {
 
 /* ---- For the commands ---- */
 
-/* A number of an argument: decimal, or hexadecimal with 0x. False if it is none, or has more than 64
-   bits. */
+/* A number of an argument: decimal, or hexadecimal with 0x. False if it is none, or has more than
+   64 bits. */
 bool parse_number(const char *text, u64 *number);
 
 /* Texts are equal, in their case too; text contains part, whatever the case of letters. */

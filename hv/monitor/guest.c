@@ -89,8 +89,8 @@ static u64 field_or_0(struct cpu *cpu, enum guest_vmcs vmcs, u32 encoding)
 
 u64 l2_field(struct cpu *cpu, u32 encoding) { return field_or_0(cpu, GUEST_VMCS12, encoding); }
 
-/* At the next VM entry. SDM vol. 3, "Loading Guest Control Registers, Debug Registers, and MSRs".
- */
+/* As the next VM entry loads it. SDM vol. 3, "Loading Guest Control Registers, Debug Registers, and
+   MSRs". */
 static u64 next_efer(struct cpu *cpu)
 {
     u32 entry = cpu->nested.current->vmcs12->vm_entry_controls;

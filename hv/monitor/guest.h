@@ -36,8 +36,8 @@ bool guest_vmcs_read(struct cpu *cpu, enum guest_vmcs vmcs, u32 encoding, u64 *v
  */
 u64 guest_field(struct cpu *cpu, u32 level, u32 encoding);
 
-/* A field of the current vmcs12, which exists: as GUEST_VMCS12 above, 0 if there is no such field.
- */
+/* A field of the current vmcs12, which exists: as GUEST_VMCS12 above; 0 if there is no such
+   field. */
 u64 l2_field(struct cpu *cpu, u32 encoding);
 
 /* How a guest that exists translates linear addresses: all but PKRU and PKRS, which are 0. An L2

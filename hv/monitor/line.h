@@ -57,16 +57,16 @@ struct completion {
     u32 column; /* where the next one goes */
 };
 
-/* An empty line and an empty history. Nothing is sent yet. The prompt is plain text and must stay.
- */
+/* An empty line and an empty history. Nothing is sent yet. The prompt is plain text, and must
+   stay. */
 void line_init(struct line *line, void (*put)(char c), const char *prompt);
 
 /* Another prompt: to be followed by line_prompt. */
 void line_set_prompt(struct line *line, const char *prompt);
 
 /* Shows the prompt and what is typed so far. The terminal's cursor must stand in column 0 of an
-   empty row. To be called at the start, after a finished line, and after anything else was printed.
- */
+   empty row. To be called at the start, after a finished line, and after anything else has been
+   printed. */
 void line_prompt(struct line *line);
 
 /* Takes a byte from the terminal. Returns NULL, or the line that it finished, which is valid until

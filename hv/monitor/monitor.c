@@ -291,7 +291,7 @@ static void feed_debugger(u8 byte)
         show_prompt();
 }
 
-/* How gdb begins: it acknowledges nothing, and asks. Not shown, as it would take that for an answer. */
+/* How gdb begins: it acknowledges nothing, and asks. An echo would be an answer to it. */
 static const char gdb_hello[] = "$qSupported";
 
 /* True if the byte is the next one of that, at the beginning of a line. */

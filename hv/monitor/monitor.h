@@ -1,7 +1,8 @@
 /*
  * The monitor: a debugger's prompt on a serial port. Whichever core finds something typed reads it
  * and executes the command; what concerns another core is done by that one, at its next exit. Cores
- * run on, or stand still together, in L0. After a panic they stand still for good, and the prompt stays.
+ * run on, or stand still together, in L0. After a panic they stand still for good, and the prompt
+ * stays.
  */
 #ifndef PLASTRON_HV_MONITOR_MONITOR_H
 #define PLASTRON_HV_MONITOR_MONITOR_H

@@ -1,7 +1,7 @@
 /*
- * The monitor's time: the VMX-preemption timer of whichever VMCS runs. That of vmcs01 is L0's alone.
- * That of vmcs02 is L1's, who reads and writes its value there: L0 has its own in it only while L2
- * runs, the earlier one of both. SDM vol. 3, "VMX-Preemption Timer".
+ * The monitor's time: the VMX-preemption timer of whichever VMCS runs. That of vmcs01 is L0's
+ * alone. That of vmcs02 is L1's, who reads and writes its value there: L0 has its own in it only
+ * while L2 runs, the earlier one of both. SDM vol. 3, "VMX-Preemption Timer".
  */
 #ifndef PLASTRON_HV_MONITOR_TIMER_H
 #define PLASTRON_HV_MONITOR_TIMER_H

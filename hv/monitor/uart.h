@@ -1,7 +1,7 @@
 /*
  * The monitor's UART, and what L1 sees of it. One that is the monitor's alone is hidden: L1 finds
- * none there. One that is shared is L1's, but that L0 reads first what is typed: the escape key gives
- * what follows to the monitor, and back to L1. A plain 16550 as L1 knows it, else.
+ * none there. One that is shared is L1's, but that L0 reads first what is typed: the escape key
+ * gives what follows to the monitor, and back to L1. A plain 16550 as L1 knows it, else.
  */
 #ifndef PLASTRON_HV_MONITOR_UART_H
 #define PLASTRON_HV_MONITOR_UART_H

@@ -22,10 +22,7 @@ static void cpuid(unsigned long count)
         __cpuid(0, eax, ebx, ecx, edx);
 }
 
-static void mark(unsigned number)
-{
-    __asm__ volatile("xchg %%bx, %%bx" : : "a"(number));
-}
+static void mark(unsigned number) { __asm__ volatile("xchg %%bx, %%bx" : : "a"(number)); }
 
 int main(int argc, char **argv)
 {

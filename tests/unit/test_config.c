@@ -12,8 +12,9 @@
 #define ALL_WARNINGS_MAX (64 * 1024)
 #define DESCRIPTION_MAX  (CONFIG_PATH_MAX + 2048)
 
-#define KEYS               "next, console, baud, log, nested, cpuid, mask, shadow, monitor, " \
-                           "monitor_rate, trace, stats"
+#define KEYS                                                                                       \
+    "next, console, baud, log, nested, cpuid, mask, shadow, monitor, "                             \
+    "monitor_rate, trace, stats"
 #define UNKNOWN(line, key) "c:" #line ": unknown key \"" key "\"; accepted: " KEYS "\n"
 #define BAD(line, key, value, accepted, standard)                                                  \
     "c:" #line ": " key "=\"" value "\" is not accepted; accepted: " accepted                      \
@@ -24,11 +25,11 @@
         "the default search")
 #define BAD_CONSOLE(value)                                                                         \
     BAD(1, "console", value, "com1, com2, com3, com4, none, a port from 1 to 0xfff8", "com1")
-#define BAD_BAUD(value)   BAD(1, "baud", value, "9600, 19200, 38400, 57600, 115200", "115200")
-#define BAD_LOG(value)    BAD(1, "log", value, "error, warn, info, debug", "info")
-#define BAD_NESTED(value) BAD(1, "nested", value, "on, off", "on")
-#define BAD_CPUID(value)  BAD(1, "cpuid", value, "native, hypervisor", "native")
-#define BAD_SHADOW(value) BAD(1, "shadow", value, "auto, a number of MiB from 2 to 65536", "auto")
+#define BAD_BAUD(value)    BAD(1, "baud", value, "9600, 19200, 38400, 57600, 115200", "115200")
+#define BAD_LOG(value)     BAD(1, "log", value, "error, warn, info, debug", "info")
+#define BAD_NESTED(value)  BAD(1, "nested", value, "on, off", "on")
+#define BAD_CPUID(value)   BAD(1, "cpuid", value, "native, hypervisor", "native")
+#define BAD_SHADOW(value)  BAD(1, "shadow", value, "auto, a number of MiB from 2 to 65536", "auto")
 #define BAD_MONITOR(value) BAD(1, "monitor", value, "none, com1, com2, com3, com4", "none")
 #define BAD_RATE(value)    BAD(1, "monitor_rate", value, "a number from 1 to 1000", "100")
 

@@ -173,8 +173,8 @@ static void shared_is_l1s(void **state)
     assert_int_equal(in(UART_LSR), 0x60);
 }
 
-/* The key goes to neither; what is typed behind it is the monitor's, and behind the next one L1's.
- */
+/* The key goes to neither; what is typed behind it is the monitor's, and behind the next
+   one L1's. */
 static void escape(void **state)
 {
     (void)state;

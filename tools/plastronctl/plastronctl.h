@@ -1,5 +1,5 @@
-/* plastronctl shows, in L1, what Plastron tells by CPUID: docs/plastronctl.8. What its files share.
- */
+/* plastronctl shows, in L1, what Plastron tells by CPUID: docs/plastronctl.8. What its files
+   share. */
 #ifndef PLASTRONCTL_H
 #define PLASTRONCTL_H
 
