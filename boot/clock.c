@@ -1,7 +1,5 @@
 #include "clock.h"
-
-#include <efi.h>
-#include <efilib.h>
+#include "firmware.h"
 
 #define MICROSECONDS 10000u
 

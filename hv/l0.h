@@ -3,7 +3,6 @@
 #define PLASTRON_HV_L0_H
 
 #include "boot_info.h"
-#include "plastron_version.h"
 #include "spinlock.h"
 #include "types.h"
 #include "../mm/ept01.h"

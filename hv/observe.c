@@ -2,14 +2,12 @@
 
 #include "cpu.h"
 #include "exit.h"
-#include "insn.h"
 #include "l0.h"
 #include "record.h"
 #include "vmcs.h"
 #include "monitor/io.h"
 #include "monitor/monitor.h"
 #include "monitor/timer.h"
-#include "monitor/uart.h"
 
 /* reason: of the exit that has ended L2's turn; of none if it is no exit's. */
 static void disarm(struct cpu *cpu, u32 reason)

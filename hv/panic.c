@@ -10,6 +10,7 @@
 #include "log.h"
 #include "log_ring.h"
 #include "names.h"
+#include "plastron_version.h"
 #include "record.h"
 #include "recorder.h"
 #include "suspect.h"

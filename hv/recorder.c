@@ -1,8 +1,8 @@
 #include "recorder.h"
 
-#include "names.h"
 #include "format.h"
 #include "lib.h"
+#include "names.h"
 #include "vmx.h"
 #include "vmx_errors.h"
 

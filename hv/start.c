@@ -7,6 +7,7 @@
 #include "hidden.h"
 #include "log.h"
 #include "panic.h"
+#include "plastron_version.h"
 #include "recorder.h"
 #include "segments.h"
 #include "trap.h"

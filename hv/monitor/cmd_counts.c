@@ -1,7 +1,6 @@
 /* What L0 counts: exits, shadow, features. */
 #include "monitor.h"
 #include "say.h"
-#include "timer.h"
 #include "../insn.h"
 #include "../l0.h"
 #include "../names.h"

@@ -1,7 +1,6 @@
 /* What has happened: log, trace. */
 #include "monitor.h"
 #include "say.h"
-#include "../l0.h"
 #include "../log_ring.h"
 #include "../record.h"
 #include "../recorder.h"

@@ -5,7 +5,6 @@
 #include "say.h"
 #include "tables.h"
 #include "../insn.h"
-#include "../l0.h"
 #include "../vmcs.h"
 #include "../vmcs_names.h"
 #include "../vmcs_words.h"

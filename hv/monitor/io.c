@@ -1,6 +1,5 @@
 #include "io.h"
 
-#include "lib.h"
 #include "uart.h"
 #include "../inject.h"
 #include "../l0.h"

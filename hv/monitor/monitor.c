@@ -4,6 +4,7 @@
 #include "debugger.h"
 #include "io.h"
 #include "line.h"
+#include "plastron_version.h"
 #include "say.h"
 #include "timer.h"
 #include "uart.h"
