@@ -18,16 +18,6 @@ void recorder_init(struct recorder *recorder, u32 core)
     recorder->next = -(s64)sizeof(recorder->record);
 }
 
-void recorder_add(struct recorder *recorder, const struct record *record)
-{
-    struct record *slot = recorder_next(recorder);
-    struct record copy = *record;
-
-    copy.kind = RECORD_NONE;
-    *slot = copy;
-    record_close(slot, record->kind);
-}
-
 /* A line that grows. */
 struct line {
     char *to;

@@ -51,9 +51,6 @@ static inline void record_close(struct record *record, enum record_kind kind)
     record->kind = (u8)kind;
 }
 
-/* Both at once, for what is rare: a copy of the record. */
-void recorder_add(struct recorder *recorder, const struct record *record);
-
 /* One line, without its end: what tools/trace reads, and a reader too. Writes at most size bytes,
    the final zero included; returns the length that the whole line has, 0 for a record that is not
    complete. text_of finds the text of a deviation. */

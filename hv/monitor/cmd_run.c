@@ -138,10 +138,12 @@ static bool find_reason(const char *text, u32 *reason)
         *reason = (u32)number;
         return number < EXIT_REASON_COUNT;
     }
-    for (*reason = 0; *reason < EXIT_REASON_COUNT; ++*reason)
-        if (text_contains(exit_reason_name(*reason), text) &&
-            text_contains(text, exit_reason_name(*reason)))
+    for (*reason = 0; *reason < EXIT_REASON_COUNT; ++*reason) {
+        const char *name = exit_reason_find(*reason);
+
+        if (name && text_same(text, name))
             return true;
+    }
     return false;
 }
 
@@ -151,7 +153,7 @@ static bool run_watch(struct cpu *none, const struct words *words)
 
     (void)none;
     if (words->count == 2 && text_equal(words->word[1], "off")) {
-        monitor_watch.reason = ~0u;
+        monitor_watch.reason = MONITOR_WATCHES_NOTHING;
         return true;
     }
     if (text_equal(words->word[1], "l1") || text_equal(words->word[1], "l2"))

@@ -39,8 +39,8 @@ struct command {
    64 bits. */
 bool parse_number(const char *text, u64 *number);
 
-/* Texts are equal, in their case too; text contains part, whatever the case of letters. */
+/* Texts are equal: in their case too; whatever the case of letters. */
 bool text_equal(const char *a, const char *b);
-bool text_contains(const char *text, const char *part);
+bool text_same(const char *a, const char *b);
 
 #endif

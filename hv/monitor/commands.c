@@ -17,22 +17,11 @@ bool text_equal(const char *a, const char *b)
     return a[shared] == b[shared];
 }
 
-static bool begins_with(const char *text, const char *part)
+bool text_same(const char *a, const char *b)
 {
-    while (*part && lower(*text) == lower(*part)) {
-        text++;
-        part++;
-    }
-    return !*part;
-}
-
-bool text_contains(const char *text, const char *part)
-{
-    do {
-        if (begins_with(text, part))
-            return true;
-    } while (*text++);
-    return false;
+    for (; *a && lower(*a) == lower(*b); a++)
+        b++;
+    return lower(*a) == lower(*b);
 }
 
 static u32 digit_value(char c)

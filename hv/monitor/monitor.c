@@ -20,11 +20,9 @@
 #include "../../vmx/l2.h"
 
 #define COM1_PORT    0x3f8 /* shared with L1, which has its console there */
-#define PROMPT_MAX   LINE_PROMPT_MAX
-#define BYTES_A_LOOK 64u /* so that a core that is flooded goes on */
+#define BYTES_A_LOOK 64u   /* so that a core that is flooded goes on */
 #define BUSY_SECONDS 2u
 #define STAND_PART   4u /* of a second that cores are waited for */
-#define NO_REASON    (~0u)
 
 static struct {
     bool on;
@@ -36,10 +34,10 @@ static struct {
     u32 hello;      /* bytes of gdb_hello seen */
     u64 last_typed; /* a value of the time-stamp counter */
     struct line line;
-    char prompt[PROMPT_MAX];
+    char prompt[LINE_PROMPT_MAX];
 } monitor;
 
-struct monitor_watch monitor_watch = {.reason = NO_REASON};
+struct monitor_watch monitor_watch = {.reason = MONITOR_WATCHES_NOTHING};
 
 bool monitor_is_on(void) { return monitor.on; }
 
@@ -366,7 +364,8 @@ bool monitor_is_interrupted(void)
     return uart_get(&byte);
 }
 
-void monitor_announce(struct cpu *cpu, const char *format, ...)
+/* Text that comes while nobody has asked: on a line of its own, and the prompt again. */
+static __attribute__((format(printf, 2, 3))) void announce(struct cpu *cpu, const char *format, ...)
 {
     va_list args;
 
@@ -393,7 +392,7 @@ static bool is_watched(const struct cpu *cpu, u32 reason)
 
 static void tell_place(struct cpu *cpu, const char *why, const char *what)
 {
-    monitor_announce(cpu, "core %u: %s %s at RIP %#lx", cpu->index, why, what, vmread(GUEST_RIP));
+    announce(cpu, "core %u: %s %s at RIP %#lx", cpu->index, why, what, vmread(GUEST_RIP));
     debugger_stopped(cpu, cpu->in_l2 ? 2 : 1, GDB_SIGTRAP, false);
 }
 

@@ -45,14 +45,12 @@ void monitor_stop(void);
 void monitor_go(void);
 bool monitor_stands(void);
 
-/* Text that comes while nobody has asked: on a line of its own, and the prompt again. */
-void monitor_announce(struct cpu *cpu, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
 /* Somebody has typed something: a command that goes on for long ends. */
 bool monitor_is_interrupted(void);
 
-/* Stops all cores when the level's guest exits so; ~0: never. */
+#define MONITOR_WATCHES_NOTHING (~0u)
+
+/* Stops all cores when the guest of that level, 1 or 2, exits for that basic reason. */
 struct monitor_watch {
     u32 reason;
     u32 level;

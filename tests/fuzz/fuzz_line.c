@@ -72,7 +72,9 @@ static bool run(struct cpu *cpu, const struct words *words)
         DEMAND(parse_number(text, &again) && again == number);
         DEMAND(number == strtoull(words->word[1], NULL, words->word[1][1] < ':' ? 10 : 16));
     }
-    DEMAND(text_contains(executed, words->word[words->count - 1]));
+    DEMAND(strstr(executed, words->word[words->count - 1]));
+    DEMAND(text_same(words->word[0], words->word[1]) ==
+           !strcasecmp(words->word[0], words->word[1]));
     DEMAND(text_equal(words->word[0], words->word[1]) == !strcmp(words->word[0], words->word[1]));
     runs++;
     return words->count % 2;

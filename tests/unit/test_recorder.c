@@ -226,10 +226,20 @@ static void print(u32 last)
     recorder_print(&ring, last, text_of, keep);
 }
 
+/* A whole record at once. */
+static void add_record(struct recorder *recorder, const struct record *record)
+{
+    struct record *slot = recorder_next(recorder), copy = *record;
+
+    copy.kind = RECORD_NONE;
+    *slot = copy;
+    record_close(slot, record->kind);
+}
+
 static void record_numbers(u64 from, u64 to)
 {
     for (u64 i = from; i < to; i++)
-        recorder_add(&ring, &(struct record){.kind = RECORD_INIT, .tsc = i});
+        add_record(&ring, &(struct record){.kind = RECORD_INIT, .tsc = i});
 }
 
 static void assert_printed(u64 from, u64 to)
@@ -386,7 +396,7 @@ static void *write_on(void *unused)
         struct record from = same(i), *record;
 
         if (i % 2) {
-            recorder_add(&ring, &from);
+            add_record(&ring, &from);
             continue;
         }
         record = recorder_next(&ring);
@@ -528,7 +538,7 @@ static void sample_record(const char *directory)
             struct record record = rows[i % ARRAY_SIZE(rows)].record;
 
             record.tsc = SAMPLE_FIRST + i * 5000 + core * 1234;
-            recorder_add(&rings[core], &record);
+            add_record(&rings[core], &record);
             if (i >= 40)
                 fprintf(file, "%u\t%lu\t%u\t%u\t%lu\t%lu\t%lu\t%u\t%u\n", core, record.tsc,
                         record.kind, record.reason, record.rip, record.qualification,
