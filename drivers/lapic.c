@@ -11,6 +11,7 @@
 #define APIC_DFR           0xe0
 #define APIC_SVR           0xf0
 #define APIC_ISR           0x100
+#define APIC_IRR           0x200
 #define APIC_ESR           0x280
 #define APIC_ICR_LOW       0x300
 #define APIC_ICR_HIGH      0x310
@@ -68,6 +69,17 @@ static void lapic_write(u32 reg, u32 value)
     word = xapic_register(reg);
     if (word)
         *word = value;
+}
+
+u32 lapic_waiting_vector(void)
+{
+    for (u32 i = 8; i-- > 0;) {
+        u32 waiting = lapic_read(APIC_IRR + 16 * i);
+
+        if (waiting)
+            return 32 * i + 31 - (u32)__builtin_clz(waiting);
+    }
+    return 0;
 }
 
 /* Each EOI ends the interrupt in service with the highest priority. */

@@ -105,6 +105,13 @@ class Terminal:
         """What came before the last match."""
         return str(self.reader.before)
 
+    def swallow(self, seconds: float) -> None:
+        """Reads what comes, to the log alone, for so long."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if select.select([self.port], [], [], left)[0]:
+                self._log.write(self.port.recv(65536))
+
     def send(self, data: bytes) -> None:
         """Types, not faster than the emulated UART takes it."""
         for start in range(0, len(data), 8):

@@ -34,9 +34,9 @@ static void refresh_controls(struct vmcs12 *vmcs12)
     vmcs12->vm_entry_intr_info_field = info;
     if (!(info & INTR_INFO_VALID_MASK))
         return;
-    vmcs12->vm_entry_exception_error_code = vmread32(VM_ENTRY_EXCEPTION_ERROR_CODE);
-    vmcs12->vm_entry_instruction_len = vmread32(VM_ENTRY_INSTRUCTION_LEN);
-    vmcs12->guest_cr0 = vmread(GUEST_CR0);
+    vmcs12->vm_entry_exception_error_code = (u32)vmread_basic(VM_ENTRY_EXCEPTION_ERROR_CODE);
+    vmcs12->vm_entry_instruction_len = (u32)vmread_basic(VM_ENTRY_INSTRUCTION_LEN);
+    vmcs12->guest_cr0 = vmread_basic(GUEST_CR0);
 }
 
 /* What forget_logged(), load_guest_msrs(), flush_shared_vpid() and shadow12_load() are for. */

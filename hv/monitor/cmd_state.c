@@ -8,6 +8,7 @@
 #include "../vmcs.h"
 #include "../vmcs_names.h"
 #include "../vmcs_words.h"
+#include "../../drivers/lapic.h"
 
 const char *const level_choices[] = {"l1", "l2", NULL};
 
@@ -171,6 +172,16 @@ const struct command command_regs = {
 
 static enum guest_vmcs vmcs_of(u32 level) { return level == 1 ? GUEST_VMCS01 : GUEST_VMCS02; }
 
+static void say_waiting_interrupt(void)
+{
+    u32 vector = lapic_waiting_vector();
+
+    if (vector)
+        say("  interrupt in the local APIC: vector %#x waits\n", vector);
+    else
+        say("  interrupt in the local APIC: none\n");
+}
+
 static bool run_events(struct cpu *cpu, const struct words *words)
 {
     static const u32 fields[] = {VM_ENTRY_INTR_INFO_FIELD,    VM_ENTRY_EXCEPTION_ERROR_CODE,
@@ -188,6 +199,7 @@ static bool run_events(struct cpu *cpu, const struct words *words)
     say("L%u on core %u\n", level, cpu->index);
     for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
         say_field(cpu, vmcs_of(level), fields[i]);
+    say_waiting_interrupt();
     say("  NMI for the guest that runs: %s\n",
         cpu->nmi_waiting || cpu->nmi_pending ? "waits" : "none");
     say("  INIT that VMX operation blocks: %s\n", cpu->init_pending ? "waits" : "none");

@@ -2,6 +2,7 @@
 import json
 import random
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from mkimage import make_image
 PANIC_BUILD = TOP / "build" / "panic" / "plastron.efi"
 PROMPT = r"plastron \d+( stopped| panic)?> "
 BUSY_L2 = "while :; do kvmguest timer long paging; done >/dev/null 2>&1 & true"
+NOISE = 1_000_000
 CORES = pytest.mark.parametrize("cpus", (1, 2))
 
 
@@ -274,10 +276,16 @@ def noise(rng: random.Random, count: int) -> bytes:
     return data[:count]
 
 
-def test_random_bytes(boot: Boot, request: pytest.FixtureRequest) -> None:
-    """The prompt lives, and so does L1. The rest of the million is the unit test's: test_commands.c."""
-    l1, monitor = monitored(boot, 2)
-    monitor.port.send(noise(random.Random(1), 20_000))
+def test_random_bytes(boot: Boot) -> None:
+    """The prompt lives, and so does L1. A slow processor next to a port as fast as ever."""
+    l1, monitor = monitored(boot, 2, ips=10_000_000, slow=2)
+    sender = threading.Thread(target=monitor.port.port.sendall, args=(noise(random.Random(1), NOISE),))
+    sender.start()
+    said = -1
+    while sender.is_alive() or said != monitor.port.log_path.stat().st_size:
+        said = monitor.port.log_path.stat().st_size
+        monitor.port.swallow(10)
+    sender.join()
     # Whatever it was in, an end of gdb's packet and a new line end that.
     monitor.port.send(b"#00\r\x03\rcpu 0\rwatch off\rtrace on\rgo\r")
     monitor.port.sendline("log 1000")
