@@ -156,7 +156,7 @@ UNIT_check_guest := $(CHECKS)
 UNIT_check_host := $(CHECKS) vmx/direct.c
 UNIT_FLAGS_check_host := -include tests/unit/fake_vmcs.h
 UNIT_commands := hv/monitor/commands.c hv/monitor/line.c
-CULPRIT := vmx/culprit.c vmx/culprit_rules.c vmx/culprit_text.c hv/format.c hv/vmcs_names.c
+CULPRIT := vmx/culprit.c vmx/culprit_rules.c vmx/culprit_text.c hv/format.c hv/text.c hv/vmcs_names.c
 UNIT_culprit := $(CULPRIT) $(CHECKS)
 UNIT_config := boot/config.c hv/format.c
 UNIT_decode := vmx/decode.c
@@ -197,13 +197,13 @@ UNIT_pool := mm/pool.c $(FAKE)
 UNIT_pool_faults := $(EPT02) mm/overlay.c
 UNIT_FLAGS_ept02_random := -Wl,--wrap=shadow_take,--wrap=shadow_new,--wrap=pool_alloc
 UNIT_FLAGS_pool_faults := $(UNIT_FLAGS_ept02_random)
-UNIT_recorder := hv/recorder.c hv/names.c hv/vmx_errors.c hv/format.c
+UNIT_recorder := hv/recorder.c hv/names.c hv/vmx_errors.c hv/format.c hv/text.c
 UNIT_route := vmx/route.c $(FAKE)
 UNIT_shadow := mm/shadow.c $(FAKE)
 UNIT_symbols := hv/symbols.c
 UNIT_task_switch := hv/task_switch.c vmx/decode.c mm/walk.c mm/pool.c vmx/check_guest.c $(FAKE)
 UNIT_vmcs_words := hv/vmcs_words.c hv/exit_words.c hv/vmcs_bits.c hv/vmcs_names.c hv/word_list.c \
-	hv/vmx_errors.c hv/names.c hv/format.c vmx/decode.c
+	hv/vmx_errors.c hv/names.c hv/format.c hv/text.c vmx/decode.c
 UNIT_timer := hv/monitor/timer.c
 UNIT_FLAGS_timer := -include tests/unit/fake_vmcs.h
 UNIT_uart := hv/monitor/uart.c

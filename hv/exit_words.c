@@ -115,7 +115,7 @@ static bool has_memory(u32 info, u32 parts)
     return parts & INFO_MEMORY && !has_register(info, parts);
 }
 
-static void exception(struct word_list *list, u64 qualification, const struct vmcs_context *context)
+static void exception(struct text *list, u64 qualification, const struct vmcs_context *context)
 {
     u32 vector = context->exit_intr_info & INTR_INFO_VECTOR_MASK;
 
@@ -128,14 +128,14 @@ static void exception(struct word_list *list, u64 qualification, const struct vm
     word_list_bits(list, debug_conditions, qualification & ~BIT64(13));
 }
 
-static void task_switch(struct word_list *list, u64 qualification)
+static void task_switch(struct text *list, u64 qualification)
 {
     word_list_name(list, task_switch_sources, "source", qualification >> 30 & 3);
     word_list_add(list, "selector %#lx", qualification & 0xffff);
 }
 
 /* MOV to or from a control or debug register. */
-static void move(struct word_list *list, const char *kind, u64 number, bool from, u64 qualification)
+static void move(struct text *list, const char *kind, u64 number, bool from, u64 qualification)
 {
     const char *reg = registers[(qualification & CONTROL_REG_ACCESS_REG) >> 8];
 
@@ -143,7 +143,7 @@ static void move(struct word_list *list, const char *kind, u64 number, bool from
                   from ? "to" : "from", reg);
 }
 
-static void cr_access(struct word_list *list, u64 qualification)
+static void cr_access(struct text *list, u64 qualification)
 {
     u64 type = (qualification & CONTROL_REG_ACCESS_TYPE) >> 4;
 
@@ -157,12 +157,12 @@ static void cr_access(struct word_list *list, u64 qualification)
                       qualification & BIT64(6) ? "memory" : "a register");
 }
 
-static void dr_access(struct word_list *list, u64 qualification)
+static void dr_access(struct text *list, u64 qualification)
 {
     move(list, "DR", qualification & 7, qualification & BIT64(4), qualification);
 }
 
-static void io_instruction(struct word_list *list, u64 qualification)
+static void io_instruction(struct text *list, u64 qualification)
 {
     word_list_add(list, "%s%s%s, port %#lx %s, size %lu", qualification & BIT64(5) ? "REP " : "",
                   qualification & BIT64(3) ? "IN" : "OUT", qualification & BIT64(4) ? "S" : "",
@@ -170,13 +170,13 @@ static void io_instruction(struct word_list *list, u64 qualification)
                   (qualification & 7) + 1);
 }
 
-static void invalid_state(struct word_list *list, u64 qualification)
+static void invalid_state(struct text *list, u64 qualification)
 {
     if (qualification != ENTRY_FAIL_DEFAULT)
         word_list_name(list, entry_failures, "cause", qualification);
 }
 
-static void apic_access(struct word_list *list, u64 qualification)
+static void apic_access(struct text *list, u64 qualification)
 {
     word_list_name(list, apic_accesses, "type", qualification >> 12 & 15);
     word_list_add(list, "offset %#lx", qualification & 0xfff);
@@ -185,7 +185,7 @@ static void apic_access(struct word_list *list, u64 qualification)
 }
 
 /* What a bit that is 0 means, too, has names as bits that do not exist. */
-static void ept_violation(struct word_list *list, u64 qualification)
+static void ept_violation(struct text *list, u64 qualification)
 {
     u64 entry = EPT_RWX << EPT_VIOLATION_RWX_SHIFT | EPT_VIOLATION_EXEC_USER;
 
@@ -199,7 +199,7 @@ static void ept_violation(struct word_list *list, u64 qualification)
 }
 
 /* Bits beyond the address size are undefined. */
-static void displacement(struct word_list *list, u64 qualification, u32 info)
+static void displacement(struct text *list, u64 qualification, u32 info)
 {
     u32 size = info >> 7 & 7, unused = size < 2 ? 64 - (16u << size) : 0;
     s64 number = (s64)(qualification << unused) >> unused;
@@ -209,7 +209,7 @@ static void displacement(struct word_list *list, u64 qualification, u32 info)
                       number < 0 ? 0 - (u64)number : (u64)number);
 }
 
-void exit_qualification_words(struct word_list *list, u64 qualification,
+void exit_qualification_words(struct text *list, u64 qualification,
                               const struct vmcs_context *context)
 {
     const char *number = name_of(plain_numbers, basic_reason(context));
@@ -237,18 +237,18 @@ static u32 address_size(u32 info) { return 16u << (info >> 7 & 7); }
 
 static const char *segment_name(u32 info) { return segments[info >> 15 & 7]; }
 
-static void memory_operand(struct word_list *list, u32 info)
+static void memory_operand(struct text *list, u32 info)
 {
     word_list_add(list, "%s:[", segment_name(info));
     if (!(info & BIT(27)))
-        word_list_more(list, "%s+", registers[info >> 23 & 15]);
+        text_add(list, "%s+", registers[info >> 23 & 15]);
     if (!(info & BIT(22)))
-        word_list_more(list, "%s*%u+", registers[info >> 18 & 15], 1u << (info & 3));
-    word_list_more(list, "displacement], %u-bit addresses", address_size(info));
+        text_add(list, "%s*%u+", registers[info >> 18 & 15], 1u << (info & 3));
+    text_add(list, "displacement], %u-bit addresses", address_size(info));
 }
 
 /* Only INS and OUTS have the information, and INS no choice of the segment. */
-static void string_io(struct word_list *list, u32 info, u64 qualification)
+static void string_io(struct text *list, u32 info, u64 qualification)
 {
     if (!(qualification & BIT64(4)))
         return;
@@ -257,7 +257,7 @@ static void string_io(struct word_list *list, u32 info, u64 qualification)
     word_list_add(list, "%u-bit addresses", address_size(info));
 }
 
-void instruction_info_words(struct word_list *list, u64 value, const struct vmcs_context *context)
+void instruction_info_words(struct text *list, u64 value, const struct vmcs_context *context)
 {
     u32 info = (u32)value, parts = parts_of(context), size = info >> 11 & 3;
 

@@ -11,10 +11,10 @@
 extern const char debug_conditions[];
 
 /* SDM vol. 3, "Basic VM-Exit Information". */
-void exit_qualification_words(struct word_list *list, u64 qualification,
+void exit_qualification_words(struct text *list, u64 qualification,
                               const struct vmcs_context *context);
 
 /* SDM vol. 3, "Information for VM Exits Due to Instruction Execution". */
-void instruction_info_words(struct word_list *list, u64 info, const struct vmcs_context *context);
+void instruction_info_words(struct text *list, u64 info, const struct vmcs_context *context);
 
 #endif

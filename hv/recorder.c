@@ -1,8 +1,8 @@
 #include "recorder.h"
 
-#include "format.h"
 #include "lib.h"
 #include "names.h"
+#include "text.h"
 #include "vmx.h"
 #include "vmx_errors.h"
 
@@ -18,30 +18,14 @@ void recorder_init(struct recorder *recorder, u32 core)
     recorder->next = -(s64)sizeof(recorder->record);
 }
 
-/* A line that grows. */
-struct line {
-    char *to;
-    size_t size, len;
-};
-
-static __attribute__((format(printf, 2, 3))) void add(struct line *line, const char *format, ...)
-{
-    size_t used = line->len < line->size ? line->len : line->size;
-    va_list args;
-
-    va_start(args, format);
-    line->len += format_string_v(line->to + used, line->size - used, format, args);
-    va_end(args);
-}
-
-static void add_reason(struct line *line, u32 reason)
+static void add_reason(struct text *line, u32 reason)
 {
     const char *name = exit_reason_find(reason);
 
     if (name)
-        add(line, "%s", name);
+        text_add(line, "%s", name);
     else
-        add(line, "%u", reason);
+        text_add(line, "%u", reason);
 }
 
 /* What an exit's address is; NULL: it has none. */
@@ -67,55 +51,55 @@ static const char *guest(const struct record *record)
     return record->flags & RECORD_FROM_L2 ? "L2" : "L1";
 }
 
-static void add_exit(struct line *line, const struct record *record)
+static void add_exit(struct text *line, const struct record *record)
 {
     u32 turn = record->flags & (RECORD_FROM_L2 | RECORD_TO_L2);
     const char *name = address_name(record->reason, record->flags & RECORD_FROM_L2);
 
-    add(line, "%s exit ", guest(record));
+    text_add(line, "%s exit ", guest(record));
     add_reason(line, record->reason);
     if (record->ticks)
-        add(line, "%s", outcomes[turn]);
+        text_add(line, "%s", outcomes[turn]);
     if (record->ticks && turn == (RECORD_FROM_L2 | RECORD_TO_L2) &&
         record->reason == EXIT_REASON_EPT_VIOLATION)
-        add(line, " (EPT02 fill)");
-    add(line, " rip %#lx qualification %#lx", record->rip, record->qualification);
+        text_add(line, " (EPT02 fill)");
+    text_add(line, " rip %#lx qualification %#lx", record->rip, record->qualification);
     if (name)
-        add(line, " %s %#lx", name, record->address);
+        text_add(line, " %s %#lx", name, record->address);
     if (record->ticks)
-        add(line, " %u ticks", record->ticks);
+        text_add(line, " %u ticks", record->ticks);
     else
-        add(line, " unfinished");
+        text_add(line, " unfinished");
 }
 
-static void add_vmfail(struct line *line, const struct record *record)
+static void add_vmfail(struct text *line, const struct record *record)
 {
     const char *text = vm_instruction_error_text((u32)record->qualification);
 
-    add(line, "L1 ");
+    text_add(line, "L1 ");
     add_reason(line, record->reason);
     if (!record->qualification)
-        add(line, " failed: VMfailInvalid");
+        text_add(line, " failed: VMfailInvalid");
     else
-        add(line, " failed: error %lu (%s)", record->qualification, text ? text : "unknown");
-    add(line, " rip %#lx", record->rip);
+        text_add(line, " failed: error %lu (%s)", record->qualification, text ? text : "unknown");
+    text_add(line, " rip %#lx", record->rip);
     if (record->address != NO_VMCS12)
-        add(line, " vmcs12 %#lx", record->address);
+        text_add(line, " vmcs12 %#lx", record->address);
 }
 
-static void add_entry_failed(struct line *line, const struct record *record)
+static void add_entry_failed(struct text *line, const struct record *record)
 {
-    add(line, "entry of L2 failed: ");
+    text_add(line, "entry of L2 failed: ");
     add_reason(line, record->reason);
-    add(line, " rip %#lx qualification %#lx vmcs12 %#lx", record->rip, record->qualification,
-        record->address);
+    text_add(line, " rip %#lx qualification %#lx vmcs12 %#lx", record->rip, record->qualification,
+             record->address);
 }
 
-static void add_hidden(struct line *line, const struct record *record)
+static void add_hidden(struct text *line, const struct record *record)
 {
-    add(line, "hidden memory %s by %s rip %#lx address %#lx",
-        record->flags & RECORD_WRITE ? "written" : "read", guest(record), record->rip,
-        record->address);
+    text_add(line, "hidden memory %s by %s rip %#lx address %#lx",
+             record->flags & RECORD_WRITE ? "written" : "read", guest(record), record->rip,
+             record->address);
 }
 
 /* The text may be the log's too, where it starts in this way. */
@@ -129,37 +113,35 @@ static const char *without_prefix(const char *text)
     return text + sizeof(prefix) - 1;
 }
 
-static void add_deviation(struct line *line, const struct record *record, recorder_text_of *text_of)
+static void add_deviation(struct text *line, const struct record *record, recorder_text_of *text_of)
 {
     const char *text = text_of(record->address);
 
-    add(line, "deviation of %s rip %#lx: ", guest(record), record->rip);
+    text_add(line, "deviation of %s rip %#lx: ", guest(record), record->rip);
     if (text)
-        add(line, "%s", without_prefix(text));
+        text_add(line, "%s", without_prefix(text));
     else
-        add(line, "text at %#lx", record->address);
+        text_add(line, "text at %#lx", record->address);
 }
 
 size_t record_text(const struct record *record, u32 core, recorder_text_of *text_of, char *to,
                    size_t size)
 {
-    struct line line = {to, size, 0};
+    struct text line = text_at(to, size);
 
-    if (size)
-        *to = 0;
     if (record->kind == RECORD_NONE || record->kind >= RECORD_KINDS)
         return 0;
-    add(&line, "core %u tsc %lu ", core, record->tsc);
+    text_add(&line, "core %u tsc %lu ", core, record->tsc);
     switch (record->kind) {
     case RECORD_EXIT: add_exit(&line, record); break;
     case RECORD_VMFAIL: add_vmfail(&line, record); break;
     case RECORD_ENTRY_FAILED: add_entry_failed(&line, record); break;
     case RECORD_ABORT:
-        add(&line, "VMX abort %lu rip %#lx", record->qualification, record->rip);
+        text_add(&line, "VMX abort %lu rip %#lx", record->qualification, record->rip);
         break;
-    case RECORD_INIT: add(&line, "INIT rip %#lx", record->rip); break;
+    case RECORD_INIT: text_add(&line, "INIT rip %#lx", record->rip); break;
     case RECORD_SIPI:
-        add(&line, "SIPI vector %#lx rip %#lx", record->qualification, record->rip);
+        text_add(&line, "SIPI vector %#lx rip %#lx", record->qualification, record->rip);
         break;
     case RECORD_HIDDEN: add_hidden(&line, record); break;
     default: add_deviation(&line, record, text_of);

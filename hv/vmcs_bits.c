@@ -174,14 +174,14 @@ static const struct {
     {HOST_CR4, 0, cr4_bits},
 };
 
-void bits_in_words(struct word_list *list, const char *table, u64 value, u64 ones)
+void bits_in_words(struct text *list, const char *table, u64 value, u64 ones)
 {
     word_list_bits(list, table, value & ~ones);
     if (ones & ~value)
         word_list_add(list, "reserved %#lx clear", ones & ~value);
 }
 
-bool vmcs_bits(struct word_list *list, u32 field, u64 value)
+bool vmcs_bits(struct text *list, u32 field, u64 value)
 {
     for (u32 i = 0; i < ARRAY_SIZE(bit_fields); i++) {
         if (bit_fields[i].field != field)

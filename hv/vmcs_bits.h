@@ -9,9 +9,9 @@ extern const char page_fault_bits[];
 
 /* The names of the bits that are set. ones: reserved bits that are always 1, of which only a
    missing one is said. */
-void bits_in_words(struct word_list *list, const char *table, u64 value, u64 ones);
+void bits_in_words(struct text *list, const char *table, u64 value, u64 ones);
 
 /* The bits that are set in such a field; false if the field is another. */
-bool vmcs_bits(struct word_list *list, u32 field, u64 value);
+bool vmcs_bits(struct text *list, u32 field, u64 value);
 
 #endif

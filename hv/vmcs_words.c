@@ -104,38 +104,38 @@ static NAMES(control_protection_codes) = "1 near RET\0"
                                          "4 RSTORSSP\0"
                                          "5 SETSSBSY\0";
 
-static void vpid(struct word_list *list, const struct reading *reading)
+static void vpid(struct text *list, const struct reading *reading)
 {
     if (reading->value == 0)
         word_list_add(list, "none");
 }
 
-static void link_pointer(struct word_list *list, const struct reading *reading)
+static void link_pointer(struct text *list, const struct reading *reading)
 {
     if (reading->value == ~0ull)
         word_list_add(list, "none");
 }
 
-static void interrupt_status(struct word_list *list, const struct reading *reading)
+static void interrupt_status(struct text *list, const struct reading *reading)
 {
     word_list_add(list, "RVI %#lx, SVI %#lx", reading->value & 0xff, reading->value >> 8);
 }
 
-static void tsc_offset(struct word_list *list, const struct reading *reading)
+static void tsc_offset(struct text *list, const struct reading *reading)
 {
     if (reading->value >> 63)
         word_list_add(list, "-%#lx", 0 - reading->value);
 }
 
 /* A number with 48 fractional bits. */
-static void tsc_multiplier(struct word_list *list, const struct reading *reading)
+static void tsc_multiplier(struct text *list, const struct reading *reading)
 {
     u64 thousandths = (reading->value & (BIT64(48) - 1)) * 1000 >> 48;
 
     word_list_add(list, "times %lu.%03lu", reading->value >> 48, thousandths);
 }
 
-static void ept_pointer(struct word_list *list, const struct reading *reading)
+static void ept_pointer(struct text *list, const struct reading *reading)
 {
     u64 value = reading->value, table = value & EPT_ADDR, type = value & EPTP_MEMORY_TYPE;
     u64 length = value & EPTP_WALK_LENGTH;
@@ -149,13 +149,13 @@ static void ept_pointer(struct word_list *list, const struct reading *reading)
     word_list_bits(list, eptp_bits, value - table - type - length);
 }
 
-static void pat(struct word_list *list, const struct reading *reading)
+static void pat(struct text *list, const struct reading *reading)
 {
     for (u32 entry = 0; entry < 8; entry++)
         word_list_name(list, memory_types, "type", reading->value >> entry * 8 & 0xff);
 }
 
-static void s_cet(struct word_list *list, const struct reading *reading)
+static void s_cet(struct text *list, const struct reading *reading)
 {
     u64 bitmap = reading->value & PAGE_MASK;
 
@@ -164,7 +164,7 @@ static void s_cet(struct word_list *list, const struct reading *reading)
         word_list_add(list, "bitmap at %#lx", bitmap);
 }
 
-static void rflags(struct word_list *list, const struct reading *reading)
+static void rflags(struct text *list, const struct reading *reading)
 {
     u64 iopl = reading->value >> 12 & 3;
 
@@ -174,7 +174,7 @@ static void rflags(struct word_list *list, const struct reading *reading)
 }
 
 /* The conditions are those of enabled breakpoints. SDM vol. 3, "Debug Control Register (DR7)". */
-static void dr7(struct word_list *list, const struct reading *reading)
+static void dr7(struct text *list, const struct reading *reading)
 {
     u64 value = reading->value, conditions = 0xffff0000;
 
@@ -196,7 +196,7 @@ static const char *mnemonic(u32 vector)
     return name[0] == '#' || vector == VECTOR_NMI ? name : NULL;
 }
 
-static void exception_bitmap(struct word_list *list, const struct reading *reading)
+static void exception_bitmap(struct text *list, const struct reading *reading)
 {
     for (u32 vector = 0; vector < 32; vector++) {
         const char *name = mnemonic(vector);
@@ -210,7 +210,7 @@ static void exception_bitmap(struct word_list *list, const struct reading *readi
     }
 }
 
-static void eoi_bitmap(struct word_list *list, const struct reading *reading)
+static void eoi_bitmap(struct text *list, const struct reading *reading)
 {
     u32 first = (reading->field - EOI_EXIT_BITMAP0) / 2 * 64;
 
@@ -225,18 +225,18 @@ static bool is_exception(u32 type)
            type == INTR_TYPE_SOFT_EXCEPTION;
 }
 
-static void event_vector(struct word_list *list, u32 type, u32 vector)
+static void event_vector(struct text *list, u32 type, u32 vector)
 {
     const char *name = is_exception(type) ? mnemonic(vector) : NULL;
 
     if (name)
-        word_list_more(list, " %.3s (%u)", name, vector);
+        text_add(list, " %.3s (%u)", name, vector);
     else if (type != INTR_TYPE_NMI || vector != VECTOR_NMI)
-        word_list_more(list, " vector %#x", vector);
+        text_add(list, " vector %#x", vector);
 }
 
 /* Bit 12 is another in each of the three fields: reserved, undefined, or defined. */
-static void event(struct word_list *list, const struct reading *reading)
+static void event(struct text *list, const struct reading *reading)
 {
     u32 info = (u32)reading->value, type = info & INTR_INFO_INTR_TYPE_MASK;
     u32 rest = info & ~(INTR_INFO_VECTOR_MASK | INTR_INFO_INTR_TYPE_MASK |
@@ -249,7 +249,7 @@ static void event(struct word_list *list, const struct reading *reading)
     word_list_name(list, event_types, "type", type >> 8);
     event_vector(list, type, info & INTR_INFO_VECTOR_MASK);
     if (info & INTR_INFO_DELIVER_CODE_MASK)
-        word_list_more(list, " with error code");
+        text_add(list, " with error code");
     if (reading->field == IDT_VECTORING_INFO_FIELD)
         rest &= ~INTR_INFO_NMI_UNBLOCKED;
     word_list_bits(list, reading->field == VM_EXIT_INTR_INFO ? exit_event_bits : "", rest);
@@ -266,7 +266,7 @@ static u32 info_of_error_code(const struct reading *reading)
 }
 
 /* SDM vol. 3, "Error Code" of the chapter on interrupts and exceptions. */
-static void selector_error(struct word_list *list, u64 code)
+static void selector_error(struct text *list, u64 code)
 {
     if (code & BIT64(1))
         word_list_add(list, "IDT vector %#lx", code >> 3 & 0x1fff);
@@ -276,7 +276,7 @@ static void selector_error(struct word_list *list, u64 code)
         word_list_add(list, "external event");
 }
 
-static void error_code(struct word_list *list, const struct reading *reading)
+static void error_code(struct text *list, const struct reading *reading)
 {
     u32 info = info_of_error_code(reading);
     u64 code = reading->value;
@@ -290,13 +290,13 @@ static void error_code(struct word_list *list, const struct reading *reading)
     }
 }
 
-static void exit_reason(struct word_list *list, const struct reading *reading)
+static void exit_reason(struct text *list, const struct reading *reading)
 {
     word_list_add(list, "%s", exit_reason_name(reading->value & EXIT_REASON_BASIC_MASK));
     word_list_bits(list, reason_bits, reading->value & ~(u64)EXIT_REASON_BASIC_MASK);
 }
 
-static void instruction_error(struct word_list *list, const struct reading *reading)
+static void instruction_error(struct text *list, const struct reading *reading)
 {
     const char *text = vm_instruction_error_text((u32)reading->value);
 
@@ -304,7 +304,7 @@ static void instruction_error(struct word_list *list, const struct reading *read
         word_list_add(list, "%s", text);
 }
 
-static void segment_type(struct word_list *list, u64 rights)
+static void segment_type(struct text *list, u64 rights)
 {
     if (!(rights & AR_S_MASK)) {
         word_list_name(list, system_segments, "type", rights & AR_TYPE_MASK);
@@ -316,7 +316,7 @@ static void segment_type(struct word_list *list, u64 rights)
         word_list_add(list, "16-bit");
 }
 
-static void access_rights(struct word_list *list, const struct reading *reading)
+static void access_rights(struct text *list, const struct reading *reading)
 {
     u64 rights = reading->value, type_and_dpl = 0x7f;
 
@@ -332,24 +332,24 @@ static void access_rights(struct word_list *list, const struct reading *reading)
     word_list_bits(list, segment_bits, rights & ~type_and_dpl);
 }
 
-static void activity_state(struct word_list *list, const struct reading *reading)
+static void activity_state(struct text *list, const struct reading *reading)
 {
     word_list_name(list, activity_states, "state", reading->value);
 }
 
-static void qualification(struct word_list *list, const struct reading *reading)
+static void qualification(struct text *list, const struct reading *reading)
 {
     exit_qualification_words(list, reading->value, reading->context);
 }
 
-static void instruction_info(struct word_list *list, const struct reading *reading)
+static void instruction_info(struct text *list, const struct reading *reading)
 {
     instruction_info_words(list, reading->value, reading->context);
 }
 
 static const struct {
     u16 first, last; /* fields */
-    void (*words)(struct word_list *list, const struct reading *reading);
+    void (*words)(struct text *list, const struct reading *reading);
 } fields[] = {
     {VIRTUAL_PROCESSOR_ID, VIRTUAL_PROCESSOR_ID, vpid},
     {GUEST_INTR_STATUS, GUEST_INTR_STATUS, interrupt_status},
@@ -391,7 +391,7 @@ static u64 cut_to_width(u32 field, u64 value)
 size_t vmcs_words(u32 encoding, u64 value, const struct vmcs_context *context, char *to,
                   size_t size)
 {
-    struct word_list list = word_list_at(to, size);
+    struct text list = text_at(to, size);
     struct reading reading = {encoding, cut_to_width(encoding, value), context};
 
     if (VMCS_FIELD_HIGH(encoding) || vmcs_bits(&list, encoding, reading.value))

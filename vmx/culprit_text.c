@@ -1,22 +1,7 @@
 #include "culprit.h"
 
-#include "../hv/format.h"
+#include "../hv/text.h"
 #include "../hv/vmcs_names.h"
-
-struct text {
-    char *to;
-    size_t size, len;
-};
-
-static __attribute__((format(printf, 2, 3))) void put(struct text *text, const char *format, ...)
-{
-    size_t start = text->len < text->size ? text->len : text->size;
-    va_list args;
-
-    va_start(args, format);
-    text->len += format_string_v(text->to + start, text->size - start, format, args);
-    va_end(args);
-}
 
 static const struct {
     const char *text;
@@ -38,24 +23,24 @@ static void put_verdict(struct text *text, const struct culprit *culprit)
     u32 i = 0;
 
     if (culprit->guest) {
-        put(text, "VM entry fails: guest state (exit reason 33, qualification %lu)",
-            culprit->qualification);
+        text_add(text, "VM entry fails: guest state (exit reason 33, qualification %lu)",
+                 culprit->qualification);
         return;
     }
     while (i < ARRAY_SIZE(verdicts) - 1 && verdicts[i].error != culprit->error)
         i++;
-    put(text, "%s", verdicts[i].text);
+    text_add(text, "%s", verdicts[i].text);
     if (culprit->error)
-        put(text, " (error %u)", culprit->error);
+        text_add(text, " (error %u)", culprit->error);
 }
 
 /* The bits, if there are any, and what is to be said of them. */
 static void put_bits(struct text *text, u64 bits, const char *words)
 {
     if (bits & (bits - 1))
-        put(text, " bits %#lx%s", bits, words);
+        text_add(text, " bits %#lx%s", bits, words);
     else if (bits)
-        put(text, " bit %d%s", __builtin_ctzll(bits), words);
+        text_add(text, " bit %d%s", __builtin_ctzll(bits), words);
 }
 
 static void put_fault(struct text *text, const struct culprit_field *field)
@@ -70,7 +55,7 @@ static void put_fault(struct text *text, const struct culprit_field *field)
     };
     u64 set = field->value & field->bits, clear = ~field->value & field->bits;
 
-    put(text, formats[field->fault], field->value ^ field->bits);
+    text_add(text, formats[field->fault], field->value ^ field->bits);
     if (field->fault > CULPRIT_ADDRESS)
         return;
     put_bits(text, clear, set ? " must be 1," : " must be 1");
@@ -80,10 +65,10 @@ static void put_fault(struct text *text, const struct culprit_field *field)
 /* Those that are joined stand in one line. joined: to the one before. */
 static void put_field(struct text *text, const struct culprit_field *field, bool joined)
 {
-    put(text, !joined ? "\n" : field->joined ? "," : " and");
+    text_add(text, !joined ? "\n" : field->joined ? "," : " and");
     if (!joined || field->encoding != field[-1].encoding)
-        put(text, joined ? " %s 0x%lx" : "%s 0x%lx", vmcs_field_name(field->encoding),
-            field->value);
+        text_add(text, joined ? " %s 0x%lx" : "%s 0x%lx", vmcs_field_name(field->encoding),
+                 field->value);
     if (!joined && !field->joined) {
         put_fault(text, field);
         return;
@@ -93,11 +78,11 @@ static void put_field(struct text *text, const struct culprit_field *field, bool
 
 size_t culprit_text(const struct culprit *culprit, char *to, size_t size)
 {
-    struct text text = {.to = to, .size = size};
+    struct text text = text_at(to, size);
 
     put_verdict(&text, culprit);
     for (u32 i = 0; i < culprit->count; i++)
         put_field(&text, &culprit->field[i], i && culprit->field[i - 1].joined);
-    put(&text, "\n");
+    text_add(&text, "\n");
     return text.len;
 }

@@ -746,12 +746,12 @@ static void names_of_numbers(void **state)
 static void list_of_words(void **state)
 {
     char text[32];
-    struct word_list list = word_list_at(text, sizeof(text));
+    struct text list = text_at(text, sizeof(text));
 
     (void)state;
     assert_string_equal(text, "");
     word_list_add(&list, "one");
-    word_list_more(&list, " %u", 1);
+    text_add(&list, " %u", 1);
     word_list_add(&list, "two");
     word_list_bits(&list, "3 three\0", 0x18);
     assert_string_equal(text, "one 1, two, three, bit 4");
