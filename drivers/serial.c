@@ -1,6 +1,8 @@
 /* Polled 16550 UART. Registers: National Semiconductor PC16550D data sheet, table 2. */
 #include "serial.h"
 
+#include "../hv/insn.h"
+
 #define FCR_ENABLE            0x01
 #define LCR_8N1               0x03
 #define MCR_DTR               0x01
@@ -13,19 +15,6 @@
 
 /* A port read takes about 1 us: enough for a full FIFO at 300 bits a second. */
 #define PUT_POLLS 500000u
-
-static inline u8 port_in(u16 port)
-{
-    u8 value;
-
-    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-    return value;
-}
-
-static inline void port_out(u16 port, u8 value)
-{
-    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
 
 static inline u16 uart(u16 port, u16 reg) { return (u16)(port + reg); }
 

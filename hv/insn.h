@@ -60,6 +60,25 @@ static inline u64 rdtsc(void) { return __builtin_ia32_rdtsc(); }
 
 static inline void pause(void) { __asm__ volatile("pause"); }
 
+/* IN and OUT of a byte, and OUT of a word. */
+static inline u8 port_in(u16 port)
+{
+    u8 value;
+
+    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
+    return value;
+}
+
+static inline void port_out(u16 port, u8 value)
+{
+    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static inline void port_out16(u16 port, u16 value)
+{
+    __asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port));
+}
+
 /* VMX instructions; true on success. SDM vol. 3, "VMX Instruction Reference". */
 static inline bool vmxon(u64 pa)
 {

@@ -1,21 +1,13 @@
 /* What addresses lead to: the commands ept, translate and mem. */
-#include "command.h"
-#include "guest.h"
+#include "guest_commands.h"
 #include "say.h"
-#include "tables.h"
+#include "x86.h"
 #include "../format.h"
 #include "../l0.h"
 #include "../../mm/ept02.h"
 #include "../../mm/inspect.h"
 #include "../../mm/phys.h"
 #include "../../vmx/check.h"
-#include "x86.h"
-
-/* The guest that a word names; 0: none. */
-static u32 level_of(const char *word)
-{
-    return text_equal(word, "l1") ? 1 : text_equal(word, "l2") ? 2 : 0;
-}
 
 /* EPT12 of an L2 that has one. */
 static bool find_space(const struct cpu *cpu, u32 level, struct inspect_space *space)

@@ -1,10 +1,10 @@
 #include "command.h"
 #include "guest.h"
 #include "say.h"
+#include "x86.h"
 #include "../l0.h"
 #include "../../vmx/culprit.h"
 #include "../../vmx/direct.h"
-#include "x86.h"
 
 /* The field with that number in tables by FIELD_SLOT. */
 static u32 field_of_slot(u32 slot)

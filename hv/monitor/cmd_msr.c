@@ -1,12 +1,12 @@
 /* Model-specific registers, as a guest reads them: msr. */
-#include "monitor.h"
+#include "command.h"
+#include "guest.h"
 #include "say.h"
-#include "tables.h"
+#include "x86.h"
 #include "../l0.h"
 #include "../msr.h"
 #include "../trap.h"
 #include "../../vmx/bitmaps.h"
-#include "x86.h"
 
 static const struct {
     const char *name;

@@ -1,16 +1,8 @@
-/* What makes cores stand still, go on, and end: cpu, stop, go, step, watch, nmi, reset, poweroff.
- */
+/* How cores run: stop, go, step, watch, nmi. */
+#include "guest_commands.h"
 #include "monitor.h"
 #include "say.h"
-#include "../l0.h"
 #include "../names.h"
-
-#define KEYBOARD_PORT  0x64
-#define KEYBOARD_RESET 0xfe
-#define RESET_PORT     0xcf9
-#define RESET_HARD     0x06
-
-static bool no_arguments(const struct words *words) { return words->count == 1; }
 
 /* The panic has stopped everything for good. */
 static bool refuse_dead(void)
@@ -19,31 +11,6 @@ static bool refuse_dead(void)
         say("L0 has panicked: nothing goes on any more; `reset` starts the machine again\n");
     return monitor_is_dead();
 }
-
-/* ---- cpu ---- */
-
-static bool run_cpu(struct cpu *none, const struct words *words)
-{
-    u64 core;
-
-    (void)none;
-    if (words->count != 2 || !parse_number(words->word[1], &core))
-        return false;
-    if (core < cpu_count)
-        monitor_choose((u32)core);
-    else
-        say("there is no core %lu: the last one is %u\n", core, cpu_count - 1);
-    return true;
-}
-
-const struct command command_cpu = {
-    .name = "cpu",
-    .arguments = "CORE",
-    .summary = "chooses the core that commands are about",
-    .details = "The prompt shows it. `cpus` lists them.\n",
-    .place = ANY_CORE,
-    .run = run_cpu,
-};
 
 /* ---- stop and go ---- */
 
@@ -58,7 +25,7 @@ static void say_who_runs(void)
 static bool run_stop(struct cpu *none, const struct words *words)
 {
     (void)none;
-    if (!no_arguments(words))
+    if (words->count != 1)
         return false;
     if (refuse_dead())
         return true;
@@ -79,7 +46,7 @@ const struct command command_stop = {
 static bool run_go(struct cpu *none, const struct words *words)
 {
     (void)none;
-    if (!no_arguments(words))
+    if (words->count != 1)
         return false;
     if (!refuse_dead())
         monitor_go();
@@ -102,7 +69,7 @@ static bool run_step(struct cpu *none, const struct words *words)
     struct cpu *cpu = cpus[monitor_core()];
 
     (void)none;
-    if (!no_arguments(words))
+    if (words->count != 1)
         return false;
     if (refuse_dead())
         return true;
@@ -149,15 +116,14 @@ static bool find_reason(const char *text, u32 *reason)
 
 static bool run_watch(struct cpu *none, const struct words *words)
 {
-    u32 at = 1, level = 2, reason;
+    u32 named = level_of(words->word[1]), level = named ? named : 2;
+    u32 at = named ? 2 : 1, reason;
 
     (void)none;
     if (words->count == 2 && text_equal(words->word[1], "off")) {
         monitor_watch.reason = MONITOR_WATCHES_NOTHING;
         return true;
     }
-    if (text_equal(words->word[1], "l1") || text_equal(words->word[1], "l2"))
-        level = (u32)(words->word[at++][1] - '0');
     if (words->count != at + 1)
         return false;
     if (!find_reason(words->word[at], &reason)) {
@@ -191,7 +157,7 @@ const struct command command_watch = {
 
 static bool run_nmi(struct cpu *cpu, const struct words *words)
 {
-    if (!no_arguments(words))
+    if (words->count != 1)
         return false;
     if (refuse_dead())
         return true;
@@ -209,65 +175,4 @@ const struct command command_nmi = {
         "says `Uhhuh. NMI received for unknown reason`.\n",
     .place = THIS_CORE,
     .run = run_nmi,
-};
-
-/* ---- reset and poweroff ---- */
-
-static void out_byte(u16 port, u8 value)
-{
-    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static void out_word(u16 port, u16 value)
-{
-    __asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static bool run_reset(struct cpu *none, const struct words *words)
-{
-    const struct power *power = &l0.boot.power;
-
-    (void)none;
-    if (!no_arguments(words))
-        return false;
-    say("the machine is reset\n");
-    if (power->reset_port)
-        out_byte(power->reset_port, power->reset_value);
-    out_byte(RESET_PORT, RESET_HARD);
-    out_byte(KEYBOARD_PORT, KEYBOARD_RESET);
-    return true;
-}
-
-const struct command command_reset = {
-    .name = "reset",
-    .arguments = "",
-    .summary = "resets the machine",
-    .details = "At once: L1 is not asked.\n",
-    .place = ANY_CORE,
-    .run = run_reset,
-};
-
-static bool run_poweroff(struct cpu *none, const struct words *words)
-{
-    const struct power *power = &l0.boot.power;
-
-    (void)none;
-    if (!no_arguments(words))
-        return false;
-    if (!power->off_port) {
-        say("the ACPI tables do not say how this machine is switched off: use `reset`\n");
-        return true;
-    }
-    say("the machine is switched off\n");
-    out_word(power->off_port, power->off_value);
-    return true;
-}
-
-const struct command command_poweroff = {
-    .name = "poweroff",
-    .arguments = "",
-    .summary = "switches the machine off",
-    .details = "At once: L1 is not asked.\n",
-    .place = ANY_CORE,
-    .run = run_poweroff,
 };

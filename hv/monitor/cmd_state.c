@@ -1,68 +1,10 @@
-/* The state of cores and of their guests: cpus, regs, events, dr, mp. */
-#include "command.h"
-#include "guest.h"
+/* The cores, and the state of their guests: cpus, cpu, regs, events, dr, mp. */
+#include "guest_commands.h"
 #include "monitor.h"
 #include "say.h"
-#include "tables.h"
 #include "../insn.h"
 #include "../vmcs.h"
-#include "../vmcs_names.h"
-#include "../vmcs_words.h"
 #include "../../drivers/lapic.h"
-
-const char *const level_choices[] = {"l1", "l2", NULL};
-
-bool parse_level(struct cpu *cpu, const struct words *words, u32 *level)
-{
-    *level = guest_running(cpu);
-    if (words->count == 1)
-        return true;
-    if (words->count != 2 ||
-        (!text_equal(words->word[1], "l1") && !text_equal(words->word[1], "l2")))
-        return false;
-    *level = (u32)(words->word[1][1] - '0');
-    return true;
-}
-
-bool demand_guest(struct cpu *cpu, u32 level)
-{
-    if (guest_exists(cpu, level))
-        return true;
-    say("core %u has no L2: L1 has no current VMCS\n", cpu->index);
-    return false;
-}
-
-void say_field(struct cpu *cpu, enum guest_vmcs vmcs, u32 encoding)
-{
-    char text[VMCS_WORDS_MAX];
-    struct vmcs_context context;
-    u64 value;
-
-    if (!guest_vmcs_read(cpu, vmcs, encoding, &value))
-        return;
-    read_context(cpu, vmcs, &context);
-    vmcs_words(encoding, value, &context, text, sizeof(text));
-    say("  %-30s %#lx%s%s\n", vmcs_field_name(encoding), value, text[0] ? "  " : "", text);
-}
-
-void read_context(struct cpu *cpu, enum guest_vmcs vmcs, struct vmcs_context *context)
-{
-    static const u32 encodings[] = {EXIT_QUALIFICATION,   VM_EXIT_REASON,
-                                    VMX_INSTRUCTION_INFO, VM_ENTRY_INTR_INFO_FIELD,
-                                    VM_EXIT_INTR_INFO,    IDT_VECTORING_INFO_FIELD};
-    u64 value[ARRAY_SIZE(encodings)] = {0};
-
-    for (u32 i = 0; i < ARRAY_SIZE(encodings); i++)
-        guest_vmcs_read(cpu, vmcs, encodings[i], &value[i]);
-    *context = (struct vmcs_context){
-        .exit_qualification = value[0],
-        .exit_reason = (u32)value[1],
-        .instruction_info = (u32)value[2],
-        .entry_intr_info = (u32)value[3],
-        .exit_intr_info = (u32)value[4],
-        .idt_vectoring_info = (u32)value[5],
-    };
-}
 
 /* ---- cpus ---- */
 
@@ -105,6 +47,31 @@ const struct command command_cpus = {
     .details = "The core that commands are about has a star: `cpu` chooses another one.\n",
     .place = ANY_CORE,
     .run = run_cpus,
+};
+
+/* ---- cpu ---- */
+
+static bool run_cpu(struct cpu *none, const struct words *words)
+{
+    u64 core;
+
+    (void)none;
+    if (words->count != 2 || !parse_number(words->word[1], &core))
+        return false;
+    if (core < cpu_count)
+        monitor_choose((u32)core);
+    else
+        say("there is no core %lu: the last one is %u\n", core, cpu_count - 1);
+    return true;
+}
+
+const struct command command_cpu = {
+    .name = "cpu",
+    .arguments = "CORE",
+    .summary = "chooses the core that commands are about",
+    .details = "The prompt shows it. `cpus` lists them.\n",
+    .place = ANY_CORE,
+    .run = run_cpu,
 };
 
 /* ---- regs ---- */

@@ -1,7 +1,7 @@
 /* VMCSs: vmcs, vmcs12. */
+#include "guest_commands.h"
 #include "monitor.h"
 #include "say.h"
-#include "tables.h"
 #include "../vmcs_names.h"
 
 static bool parse_vmcs(const char *text, enum guest_vmcs *vmcs)

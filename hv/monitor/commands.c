@@ -1,4 +1,5 @@
 #include "commands.h"
+
 #include "lib.h"
 #include "say.h"
 

@@ -4,6 +4,7 @@
 #include "monitor.h"
 #include "say.h"
 #include "uart.h"
+#include "x86.h"
 #include "../format.h"
 #include "../insn.h"
 #include "../l0.h"
@@ -11,7 +12,6 @@
 #include "../vmcs.h"
 #include "../../mm/inspect.h"
 #include "../../mm/phys.h"
-#include "x86.h"
 
 #define BREAKPOINTS_MAX 16u
 #define INT3            0xcc

@@ -1,3 +1,5 @@
+#include "gdb.h"
+
 #include "gdb_packet.h"
 #include "gdb_registers.h"
 #include "lib.h"

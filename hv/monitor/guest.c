@@ -1,12 +1,12 @@
 #include "guest.h"
 
+#include "x86.h"
 #include "../l0.h"
 #include "../vmcs.h"
 #include "../../mm/phys.h"
 #include "../../vmx/check.h"
 #include "../../vmx/direct.h"
 #include "../../vmx/vmcs02.h"
-#include "x86.h"
 
 #define PDPTES     4u
 #define CR3_PDPTES 0xffffffe0ull /* where it has them */

@@ -2,6 +2,7 @@
 
 #include "uart.h"
 #include "../inject.h"
+#include "../insn.h"
 #include "../l0.h"
 #include "../record.h"
 #include "../vmcs.h"
@@ -85,22 +86,14 @@ static struct access decode(u64 qualification)
     };
 }
 
-static u8 byte_in(u16 port)
-{
-    u8 value;
-
-    if (uart_has(port, 1))
-        return uart_guest_in(port);
-    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-    return value;
-}
+static u8 byte_in(u16 port) { return uart_has(port, 1) ? uart_guest_in(port) : port_in(port); }
 
 static void byte_out(u16 port, u8 value)
 {
     if (uart_has(port, 1))
         uart_guest_out(port, value);
     else
-        __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
+        port_out(port, value);
 }
 
 /* An access to more than one port is one to each: a 16550 has registers of a byte. */

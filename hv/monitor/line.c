@@ -1,4 +1,5 @@
 #include "line.h"
+
 #include "lib.h"
 
 #define CTRL(letter) ((letter)&0x1f)

@@ -9,11 +9,8 @@
 
 #include "hv/format.h"
 #include "hv/l0.h"
-#include "hv/monitor/command.h"
-#include "hv/monitor/guest.h"
+#include "hv/monitor/guest_commands.h"
 #include "hv/monitor/say.h"
-#include "hv/monitor/tables.h"
-#include "vmx/check.h"
 #include "vmx/direct.h"
 #include "vmx/vmcs02.h"
 
@@ -47,7 +44,12 @@ bool parse_number(const char *text, u64 *number)
 
 const char *const level_choices[] = {"l1", "l2", NULL};
 
-bool demand_guest(struct cpu *cpu, u32 level)
+u32 level_of(const char *word)
+{
+    return !strcmp(word, "l1") ? 1 : !strcmp(word, "l2") ? 2 : 0;
+}
+
+bool demand_guest(const struct cpu *cpu, u32 level)
 {
     if (guest_exists(cpu, level))
         return true;
