@@ -162,7 +162,7 @@ UNIT_config := boot/config.c hv/format.c
 UNIT_decode := vmx/decode.c
 UNIT_ept01 := mm/ept01.c mm/memtype.c mm/pool.c $(FAKE)
 EPT02 := mm/ept02.c mm/watch.c mm/ept12.c mm/ept01.c mm/exposure.c mm/memtype.c mm/pool.c mm/shadow.c $(FAKE)
-UNIT_cmd_address := hv/monitor/cmd_address.c hv/monitor/guest.c mm/inspect.c hv/format.c vmx/direct.c \
+UNIT_cmd_address := $(addprefix hv/monitor/,cmd_address.c cmd_mem.c guest.c linear.c) mm/inspect.c hv/format.c vmx/direct.c \
 	$(CHECKS) $(EPT02)
 UNIT_FLAGS_cmd_address := -include tests/unit/fake_vmcs.h
 UNIT_ept02 := $(EPT02)

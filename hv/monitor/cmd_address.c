@@ -1,20 +1,12 @@
-/* What addresses lead to: the commands ept, translate and mem. */
+/* What addresses lead to, entry by entry: ept, translate. */
 #include "guest_commands.h"
+#include "linear.h"
 #include "say.h"
 #include "x86.h"
-#include "../format.h"
 #include "../l0.h"
 #include "../../mm/ept02.h"
-#include "../../mm/inspect.h"
 #include "../../mm/phys.h"
 #include "../../vmx/check.h"
-
-/* EPT12 of an L2 that has one. */
-static bool find_space(const struct cpu *cpu, u32 level, struct inspect_space *space)
-{
-    space->caps = &l0.ept02.caps;
-    return level == 2 && guest_eptp12(cpu, &space->eptp12);
-}
 
 static const char *hidden_note(u64 pa, u64 len)
 {
@@ -162,7 +154,7 @@ static void ept_of_l2(struct cpu *cpu, const struct inspect_space *space, u64 ng
 static bool run_ept(struct cpu *cpu, const struct words *words)
 {
     struct inspect_space space;
-    u32 level = find_space(cpu, 2, &space) ? 2 : 1;
+    u32 level = guest_ept12(cpu, 2, &space) ? 2 : 1;
     u64 address;
 
     if (words->count < 2 || words->count > 3 || !parse_number(words->word[1], &address))
@@ -171,7 +163,7 @@ static bool run_ept(struct cpu *cpu, const struct words *words)
         return false;
     if (!demand_guest(cpu, level))
         return true;
-    if (find_space(cpu, level, &space)) {
+    if (guest_ept12(cpu, level, &space)) {
         ept_of_l2(cpu, &space, address);
         return true;
     }
@@ -192,65 +184,6 @@ const struct command command_ept = {
     .place = THIS_CORE,
     .run = run_ept,
 };
-
-/* ---- linear addresses ---- */
-
-/* Where a guest has its linear addresses. */
-struct linear_space {
-    u32 level;
-    struct walk_context paging;
-    bool has_ept;
-    struct inspect_space physical; /* with EPT */
-};
-
-static void find_linear(struct cpu *cpu, u32 level, struct linear_space *space)
-{
-    space->level = level;
-    space->paging = guest_paging(cpu, level);
-    space->has_ept = find_space(cpu, level, &space->physical);
-}
-
-static void walk(const struct linear_space *space, u64 linear, struct inspection *way)
-{
-    inspect_linear(&space->paging, linear, space->has_ept ? &space->physical : NULL, way);
-}
-
-/* To L1's physical addresses, by EPT12 if there is one; as inspect_ept12(). */
-static void leave_ept(const struct linear_space *space, u64 ngpa, struct inspection *way)
-{
-    if (space->has_ept)
-        inspect_ept12(space->physical.eptp12, ngpa, space->physical.caps, way);
-    else
-        *way = (struct inspection){.translated = true, .address = ngpa, .rights = EPT_RWX};
-}
-
-static void put_end(const char *tables, const struct inspection *way, char why[INSPECT_WORDS_MAX])
-{
-    char words[INSPECT_WORDS_MAX];
-
-    inspect_end_words(way, words);
-    format_string(why, INSPECT_WORDS_MAX, "not mapped%s: %s", tables, words);
-}
-
-static const char by_ept12[] = " by EPT12";
-
-/* The same for a linear address; false: why not. */
-static bool leave_linear(const struct linear_space *space, u64 linear, u64 *gpa,
-                         char why[INSPECT_WORDS_MAX])
-{
-    struct inspection way, way12;
-
-    walk(space, linear, &way);
-    if (!way.translated) {
-        put_end("", &way, why);
-        return false;
-    }
-    leave_ept(space, way.address, &way12);
-    if (!way12.translated)
-        put_end(by_ept12, &way12, why);
-    *gpa = way12.address;
-    return way12.translated;
-}
 
 /* ---- translate ---- */
 
@@ -288,7 +221,7 @@ static void say_end(const char *tables, const struct inspection *way)
 {
     char why[INSPECT_WORDS_MAX];
 
-    put_end(tables, way, why);
+    linear_end_words(tables, way, why);
     say("%s\n", why);
 }
 
@@ -301,9 +234,9 @@ static void say_translated(const struct linear_space *space, const struct inspec
     say_physical(space->level, way->address, words);
     if (!space->has_ept)
         return;
-    leave_ept(space, way->address, &way12);
+    linear_leave_ept(space, way->address, &way12);
     if (!way12.translated) {
-        say_end(by_ept12, &way12);
+        say_end(LINEAR_BY_EPT12, &way12);
         return;
     }
     inspect_ept_rights(way12.rights, words);
@@ -315,13 +248,13 @@ static void translate(const struct linear_space *space, u64 linear)
     struct inspection way;
 
     say("L%u, %s, CR3 %#lx\n", space->level, mode_name(&space->paging), space->paging.cr3);
-    walk(space, linear, &way);
+    linear_walk(space, linear, &way);
     for (u32 i = 0; i < way.count; i++)
         say_linear_step(space, &way.step[i]);
     if (way.translated)
         say_translated(space, &way);
     else
-        say_end("", &way);
+        say_end(LINEAR_BY_PAGING, &way);
 }
 
 static bool run_translate(struct cpu *cpu, const struct words *words)
@@ -335,7 +268,7 @@ static bool run_translate(struct cpu *cpu, const struct words *words)
         return false;
     if (!demand_guest(cpu, level))
         return true;
-    find_linear(cpu, level, &space);
+    linear_find(cpu, level, &space);
     translate(&space, linear);
     return true;
 }
@@ -350,149 +283,4 @@ const struct command command_translate = {
     .place = THIS_CORE,
     .run = run_translate,
     .choices = level_choices,
-};
-
-/* ---- mem ---- */
-
-#define MEM_DEFAULT 64u
-#define MEM_MAX     4096u
-#define MEM_LINE    16u
-
-struct mem {
-    bool is_linear;
-    u32 unit; /* bytes */
-    u64 address, count;
-    struct linear_space space;
-};
-
-/* Why L0 does not read there, as mm/phys.h has it; NULL if it does. */
-static const char *not_read(u64 pa)
-{
-    if (pa >= l0.boot.ram_top)
-        return "no memory";
-    if (pa >= l0.boot.low_ram_top && pa < 4 * SIZE_1G)
-        return "device memory is not read";
-    return phys_is_hidden(align_down(pa, PAGE_SIZE), PAGE_SIZE) ? "hidden: L0's own memory" : NULL;
-}
-
-/* Says a unit in hexadecimal, puts its bytes as text. */
-static void say_unit(u64 pa, u32 unit, char *text)
-{
-    u64 value = 0;
-
-    phys_read(&value, pa, unit);
-    say(" %0*lx", 2 * unit, value);
-    for (u32 i = 0; i < unit; i++, value >>= 8) {
-        u8 byte = (u8)value;
-
-        text[i] = byte >= ' ' && byte < 0x7f ? (char)byte : '.';
-    }
-}
-
-/* At most MEM_LINE bytes within a page. */
-static void say_line(u64 address, u64 pa, u32 len, u32 unit)
-{
-    u32 missing = (MEM_LINE - len) / unit * (2 * unit + 1);
-    char text[MEM_LINE + 1] = {0};
-
-    say("%016lx ", address);
-    for (u32 i = 0; i < len; i += unit)
-        say_unit(pa + i, unit, &text[i]);
-    say("%*s  %s\n", missing, "", text);
-}
-
-static void dump_page(const struct mem *mem, u64 address, u64 len)
-{
-    char why_not[INSPECT_WORDS_MAX];
-    const char *why = why_not;
-    u64 pa = address;
-
-    if (!mem->is_linear || leave_linear(&mem->space, address, &pa, why_not))
-        why = not_read(pa);
-    if (why) {
-        say("%016lx  %s\n", address, why);
-        return;
-    }
-    while (len) {
-        u64 rest = MEM_LINE - address % MEM_LINE, part = len < rest ? len : rest;
-
-        say_line(address, pa, (u32)part, mem->unit);
-        address += part;
-        pa += part;
-        len -= part;
-    }
-}
-
-static void dump(const struct mem *mem)
-{
-    u64 address = align_down(mem->address, mem->unit), left = align_up(mem->count, mem->unit);
-
-    while (left) {
-        u64 rest = PAGE_SIZE - address % PAGE_SIZE, part = left < rest ? left : rest;
-
-        dump_page(mem, address, part);
-        address += part;
-        left -= part;
-    }
-}
-
-/* The size of a unit by its letter, 0 if it is none. */
-static u32 unit_of(const char *word)
-{
-    static const char *const units[] = {"b", "w", "d", "q"};
-
-    for (u32 i = 0; i < ARRAY_SIZE(units); i++)
-        if (text_equal(word, units[i]))
-            return BIT(i);
-    return 0;
-}
-
-/* ADDRESS [COUNT] [b|w|d|q], from a word on. */
-static bool parse_range(const struct words *words, u32 at, struct mem *mem)
-{
-    u32 unit;
-
-    mem->count = MEM_DEFAULT;
-    mem->unit = 1;
-    if (at >= words->count || !parse_number(words->word[at++], &mem->address))
-        return false;
-    if (at < words->count && parse_number(words->word[at], &mem->count))
-        at++;
-    unit = at < words->count ? unit_of(words->word[at]) : 0;
-    if (unit) {
-        mem->unit = unit;
-        at++;
-    }
-    return at == words->count && mem->count && mem->count <= MEM_MAX;
-}
-
-static bool run_mem(struct cpu *cpu, const struct words *words)
-{
-    u32 level = level_of(words->word[1]);
-    bool named = level || text_equal(words->word[1], "p");
-    struct mem mem = {.is_linear = level};
-
-    if (!parse_range(words, named ? 2 : 1, &mem))
-        return false;
-    if (mem.is_linear) {
-        if (!demand_guest(cpu, level))
-            return true;
-        find_linear(cpu, level, &mem.space);
-    }
-    dump(&mem);
-    return true;
-}
-
-static const char *const spaces[] = {"p", "l1", "l2", NULL};
-
-const struct command command_mem = {
-    .name = "mem",
-    .arguments = "[p|l1|l2] ADDRESS [COUNT] [b|w|d|q]",
-    .summary = "memory, by a physical address of L1 or a linear one of L1 or L2",
-    .details =
-        "COUNT bytes, 64 if not given, at most 4096, in units of 1, 2, 4 or 8 bytes. p, the\n"
-        "default: physical as L1 sees it. Devices are not read.\n",
-    .place = THIS_CORE,
-    .run = run_mem,
-    .choices = spaces,
 };

@@ -1,6 +1,7 @@
 #include "debugger.h"
 
 #include "guest.h"
+#include "linear.h"
 #include "monitor.h"
 #include "say.h"
 #include "uart.h"
@@ -10,7 +11,6 @@
 #include "../l0.h"
 #include "../trap.h"
 #include "../vmcs.h"
-#include "../../mm/inspect.h"
 #include "../../mm/phys.h"
 
 #define BREAKPOINTS_MAX 16u
@@ -249,23 +249,11 @@ static bool l0_byte_out(u64 address, u8 byte)
 /* A guest's linear address in physical memory; false if it leads nowhere. */
 static bool guest_reach(struct cpu *cpu, u32 level, u64 linear, u64 *pa)
 {
-    struct walk_context context = guest_paging(cpu, level);
-    struct inspect_space space = {.caps = &l0.ept02.caps};
-    bool has_ept = level == 2 && guest_eptp12(cpu, &space.eptp12);
-    struct inspection way;
+    char why[INSPECT_WORDS_MAX];
+    struct linear_space space;
 
-    inspect_linear(&context, linear, has_ept ? &space : NULL, &way);
-    if (!way.translated)
-        return false;
-    if (has_ept) {
-        u64 ngpa = way.address;
-
-        inspect_ept12(space.eptp12, ngpa, space.caps, &way);
-        if (!way.translated)
-            return false;
-    }
-    *pa = way.address;
-    return !phys_is_hidden(*pa, 1);
+    linear_find(cpu, level, &space);
+    return linear_to_gpa(&space, linear, pa, why) && !phys_is_hidden(*pa, 1);
 }
 
 static bool byte_in(struct cpu *cpu, u32 level, u64 address, u8 *byte)

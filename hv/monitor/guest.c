@@ -118,22 +118,23 @@ u64 guest_field(struct cpu *cpu, u32 level, u32 encoding)
     return encoding == GUEST_IA32_EFER ? next_efer(cpu) : l2_field(cpu, encoding);
 }
 
-bool guest_eptp12(const struct cpu *cpu, u64 *eptp12)
+bool guest_ept12(const struct cpu *cpu, u32 level, struct inspect_space *ept12)
 {
     u32 secondary = cpu->nested.current ? vmcs12_secondary(cpu->nested.current->vmcs12) : 0;
 
-    if (!(secondary & SECONDARY_EXEC_ENABLE_EPT))
+    if (level != 2 || !(secondary & SECONDARY_EXEC_ENABLE_EPT))
         return false;
-    *eptp12 = cpu->nested.current->vmcs12->ept_pointer |
-              (secondary & SECONDARY_EXEC_MODE_BASED_EPT_EXEC ? EPT12_MODE_BASED : 0);
+    ept12->caps = &l0.ept02.caps;
+    ept12->eptp12 = cpu->nested.current->vmcs12->ept_pointer |
+                    (secondary & SECONDARY_EXEC_MODE_BASED_EPT_EXEC ? EPT12_MODE_BASED : 0);
     return true;
 }
 
 /* The registers, or for an L2 whose next VM entry loads them from memory, what is there. */
 static void fill_pdptes(struct cpu *cpu, u32 level, struct walk_context *context)
 {
-    u64 eptp12;
-    bool in_memory = level == 2 && !cpu->in_l2 && !guest_eptp12(cpu, &eptp12);
+    struct inspect_space ept12;
+    bool in_memory = level == 2 && !cpu->in_l2 && !guest_ept12(cpu, level, &ept12);
 
     if (in_memory)
         phys_read(context->pdpte, context->cr3 & CR3_PDPTES, sizeof(context->pdpte));

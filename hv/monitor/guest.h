@@ -8,6 +8,7 @@
 
 #include "types.h"
 #include "../cpu.h"
+#include "../../mm/inspect.h"
 #include "../../mm/walk.h"
 
 /* The guest that the core runs: 1 or 2. */
@@ -44,8 +45,8 @@ u64 l2_field(struct cpu *cpu, u32 encoding);
    without EPT that does not run and uses PAE paging has the PDPTEs that are in memory now. */
 struct walk_context guest_paging(struct cpu *cpu, u32 level);
 
-/* The current vmcs12's EPTP, with EPT12_MODE_BASED (mm/ept12.h) if it is read so; false if L2 has
-   no EPT, or there is no vmcs12. */
-bool guest_eptp12(const struct cpu *cpu, u64 *eptp12);
+/* The current vmcs12's EPT, its EPTP with EPT12_MODE_BASED (mm/ept12.h) if it is read so; false for
+   L1, for an L2 without EPT, and if there is no vmcs12. */
+bool guest_ept12(const struct cpu *cpu, u32 level, struct inspect_space *ept12);
 
 #endif
