@@ -1,9 +1,9 @@
 ; Entry of exceptions, interrupts and NMIs into L0, and the way back from those that return.
 ;
-; Nothing here executes IRET (but for a debugger), because IRET ends the blocking of NMIs. Blocking starts with the NMI
-; that caused an exit or came while L0 ran, and must last until the next VM entry: else a second
-; NMI would find the first one still noted in nmi_pending, and be lost. SDM vol. 3, "Handling
-; Multiple NMIs".
+; Nothing here executes IRET, but for a debugger, because IRET ends the blocking of NMIs. Blocking
+; starts with the NMI that caused an exit or came while L0 ran, and must last until the next VM
+; entry: else a second NMI would find the first one still noted in nmi_pending, and be lost. SDM
+; vol. 3, "Handling Multiple NMIs".
 
 %include "hv/offsets.inc"
 
