@@ -88,7 +88,7 @@ QUESTIONS = (
     ("vmcs 01 nothing_like_it", r"no field has"),
     ("vmcs12 list", r"\d+ known"),
     ("check", r"VM entry"),
-    ("ept 0x1000", r"EPT01\r\n"),
+    ("ept 0x1000", r"EPT(01|12)\r\n"),
     ("ept 0x1000 l1", r"page 4K WB rwx"),
     ("mem p 0x1000 32", r"0000000000001000  ([0-9a-f]{2} ){16}"),
     ("mem l1 0x123456789000", r"not mapped"),
