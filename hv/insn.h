@@ -104,6 +104,15 @@ static inline bool vmptrld(u64 pa)
     return !fail;
 }
 
+/* The current VMCS; all ones if there is none. */
+static inline u64 vmptrst(void)
+{
+    u64 pa;
+
+    __asm__ volatile("vmptrst %0" : "=m"(pa) : : "cc", "memory");
+    return pa;
+}
+
 struct inv_descriptor {
     u64 context; /* EPTP, or VPID in bits 15:0 */
     u64 address;

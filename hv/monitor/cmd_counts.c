@@ -24,19 +24,19 @@ static u64 sum_of(u32 first, u32 end, u32 level, u32 reason)
     return sum;
 }
 
-static u64 passed_of(u32 first, u32 end, u32 reason)
+static u64 kept_of(u32 first, u32 end, u32 reason)
 {
     u64 sum = 0;
 
     for (u32 i = first; i < end; i++)
-        sum += cpus[i]->observer.passed[reason];
+        sum += cpus[i]->observer.kept[reason];
     return sum;
 }
 
 static void say_reason(u32 first, u32 end, u32 level, u32 reason, u64 ticks)
 {
     u64 count = sum_of(first, end, level, reason);
-    u64 more = count - shown.exits[level - 1][reason], passed;
+    u64 more = count - shown.exits[level - 1][reason], kept;
 
     shown.exits[level - 1][reason] = count;
     if (!count)
@@ -44,11 +44,11 @@ static void say_reason(u32 first, u32 end, u32 level, u32 reason, u64 ticks)
     say("  L%u %-22s %12lu", level, exit_reason_name(reason), count);
     if (ticks)
         say(" %10lu/s", more * l0.boot.tsc_hz / ticks);
-    passed = passed_of(first, end, reason);
+    kept = kept_of(first, end, reason);
     if (level == 1)
         say("  L0's\n");
     else
-        say("  %lu L1's, %lu L0's\n", passed, count - passed);
+        say("  %lu L1's, %lu L0's\n", count - kept, kept);
 }
 
 /* The counters are the cores' own, and go on: what is read is each one's latest value. */

@@ -1,6 +1,7 @@
 #include "io.h"
 
 #include "uart.h"
+#include "../epoch.h"
 #include "../inject.h"
 #include "../insn.h"
 #include "../l0.h"
@@ -63,6 +64,7 @@ void io_arm(struct cpu *cpu)
 
     if (proc & CPU_BASED_USE_IO_BITMAPS) {
         vmwrite(IO_BITMAP_A, merged_bitmap(cpu, vmcs12->io_bitmap_a));
+        epoch_catch_up(cpu); /* the page may have been write-protected just now */
         return;
     }
     vmwrite(IO_BITMAP_A, proc & CPU_BASED_UNCOND_IO_EXITING ? l0.ones_page : bitmap_a);
@@ -176,14 +178,18 @@ static bool l1_wants(const struct vmcs12 *vmcs12, const struct access *access)
     return access->port + access->size > 0x10000; /* it wraps: exits whatever the bitmaps say */
 }
 
-bool io_by_l2(struct cpu *cpu)
+bool io_is_own(const struct cpu *cpu)
 {
     const struct access access = decode(vmread(EXIT_QUALIFICATION));
 
-    if (!uart_has(access.port, access.size) || l1_wants(cpu->nested.current->vmcs12, &access))
-        return false;
+    return !l1_wants(cpu->nested.current->vmcs12, &access);
+}
+
+void io_by_l2(struct cpu *cpu)
+{
+    const struct access access = decode(vmread(EXIT_QUALIFICATION));
+
     emulate(cpu, &access);
     if (l2_wants_mtf(cpu))
         l2_exit_to_l1(cpu, EXIT_REASON_MONITOR_TRAP_FLAG, 0);
-    return true;
 }

@@ -16,7 +16,9 @@ void io_arm(struct cpu *cpu);
 /* An IN or OUT by L1. */
 void exit_io(struct cpu *cpu);
 
-/* The same by L2: false if the exit is L1's. Else it is done. */
-bool io_by_l2(struct cpu *cpu);
+/* The same by L2: whether the exit is none that L1 wants. Then it is done, and L1 may get the exit
+   behind it. */
+bool io_is_own(const struct cpu *cpu);
+void io_by_l2(struct cpu *cpu);
 
 #endif

@@ -23,6 +23,9 @@ bool uart_get(u8 *byte);
 /* Sends a byte, and reads meanwhile what is typed. */
 void uart_put(u8 byte);
 
+/* Some core does one of these, for longer than that takes: this one, in which it was interrupted. */
+bool uart_is_busy(void);
+
 /* A shared one: the monitor has it now, and not L1. */
 bool uart_is_taken(void);
 

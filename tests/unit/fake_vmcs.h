@@ -57,6 +57,8 @@ static inline void vmcs_change(enum vmcs_field field, u64 mask, u64 value)
 }
 
 static inline bool vmclear(u64 pa) { return fake_vmclear(pa); }
+u64 fake_vmptrst(void);
+static inline u64 vmptrst(void) { return fake_vmptrst(); }
 static inline bool vmptrld(u64 pa) { return fake_vmptrld(pa); }
 
 static inline bool invept(u64 type, u64 eptp)

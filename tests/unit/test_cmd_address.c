@@ -75,12 +75,6 @@ void vmcs_switch(u64 pa)
     memcpy(fake_vmcs, parked[loaded], sizeof(fake_vmcs));
 }
 
-void vmcs02_leave(const struct cpu *cpu, const struct vmcs02 *slot)
-{
-    assert_int_equal(loaded, slot->pa == VMCS02);
-    vmcs_switch(cpu->vmcs01_pa);
-}
-
 bool fake_rdmsr(u32 msr, u64 *value)
 {
     (void)msr, (void)value;
@@ -101,9 +95,11 @@ bool fake_vmclear(u64 pa)
 
 bool fake_vmptrld(u64 pa)
 {
-    (void)pa;
+    vmcs_switch(pa);
     return true;
 }
+
+u64 fake_vmptrst(void) { return loaded ? VMCS02 : VMCS01; }
 
 /* ---- A core ---- */
 
