@@ -1,4 +1,4 @@
-/* The monitor's commands: a table of them, and what each is. */
+/* What a command of the monitor is, and what commands read their arguments with. */
 #ifndef PLASTRON_HV_MONITOR_COMMAND_H
 #define PLASTRON_HV_MONITOR_COMMAND_H
 

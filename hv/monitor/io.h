@@ -4,19 +4,21 @@
 
 #include "../cpu.h"
 
-/* Makes the bitmaps that all cores share; false without memory. */
+/* Makes the bitmaps of all vmcs01, after uart_init(); false without memory. */
 bool io_init_shared(void);
 
 /* vmcs01, which is current, gets them. */
 void io_start01(void);
 
-/* Before an entry of L2: vmcs02, which is current, lets L2 at no port of L0's. */
+/* Before an entry of L2: vmcs02, which is current, has what L1 wants to exit, and the monitor's
+   port. */
 void io_arm(struct cpu *cpu);
 
-/* An IN or OUT by L1. */
+/* Handles an exit by IN, OUT, INS or OUTS of L1. */
 void exit_io(struct cpu *cpu);
 
-/* The same by L2: false if the exit is L1's. Else it is done. */
+/* The same of L2, with vmcs02 current. False if the exit is L1's to handle: nothing is done. Else
+   it is done, and L2 runs next, or L1 if it asked for the monitor trap flag. */
 bool io_by_l2(struct cpu *cpu);
 
 #endif
