@@ -72,6 +72,7 @@ static inline void vmcs_write_pdptes(const u64 pdpte[4])
         vmwrite((enum vmcs_field)(GUEST_PDPTR0 + 2 * i), pdpte[i]);
 }
 
+static inline u64 read_cr2(void) { return fake_cr2; }
 static inline void write_cr2(u64 value) { fake_cr2 = value; }
 static inline u64 read_cr4(void) { return fake_cr4; }
 static inline void write_cr4(u64 value) { fake_cr4 = value; }
