@@ -175,6 +175,8 @@ UNIT_format := hv/format.c hv/log_ring.c
 UNIT_inspect := mm/inspect.c mm/walk.c hv/format.c $(EPT02)
 GDB := hv/monitor/gdb.c hv/monitor/gdb_packet.c hv/monitor/gdb_registers.c hv/format.c
 UNIT_gdb := $(GDB)
+UNIT_io := hv/monitor/io.c hv/inject.c mm/pool.c $(FAKE)
+UNIT_FLAGS_io := -include tests/unit/fake_vmcs.h
 UNIT_l2_enter := vmx/l2_enter.c vmx/l2_exit.c vmx/ept_violation.c vmx/slots.c vmx/direct.c \
 	vmx/vmcs02.c vmx/bitmaps.c hv/inject.c $(CHECKS)
 UNIT_FLAGS_l2_enter := -include tests/unit/fake_vmcs.h

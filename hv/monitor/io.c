@@ -17,7 +17,7 @@
 #define IO_REPEATED   BIT(5)
 #define IO_PORT_SHIFT 16
 
-#define BITMAP_PORTS 0x8000u /* of the first bitmap; serial ports lie there */
+#define BITMAP_PORTS 0x8000u /* of the first bitmap: all serial ports lie there */
 
 static u64 bitmap_a, bitmap_b; /* vmcs01's */
 
@@ -154,8 +154,8 @@ void exit_io(struct cpu *cpu)
     emulate(cpu, &access);
 }
 
-/* The access is one that L1 wants to exit, as at the entry; what it has changed since in its bitmap
-   may or may not count. */
+/* The access, to one of the monitor's ports at least, is one that L1 wants to exit, as at the
+   entry; what it has changed since in its bitmap may or may not count. */
 static bool l1_wants(const struct vmcs12 *vmcs12, const struct access *access)
 {
     u32 proc = vmcs12->cpu_based_vm_exec_control;
@@ -163,17 +163,12 @@ static bool l1_wants(const struct vmcs12 *vmcs12, const struct access *access)
 
     if (!(proc & CPU_BASED_USE_IO_BITMAPS))
         return proc & CPU_BASED_UNCOND_IO_EXITING;
-    for (u32 i = 0; i < access->size; i++) {
-        u32 port = (access->port + i) & 0xffff;
-
-        phys_read(&byte,
-                  port < BITMAP_PORTS ? vmcs12->io_bitmap_a + port / 8
-                                      : vmcs12->io_bitmap_b + (port - BITMAP_PORTS) / 8,
-                  1);
+    for (u32 port = access->port; port < access->port + access->size; port++) {
+        phys_read(&byte, vmcs12->io_bitmap_a + port / 8, 1);
         if (byte >> port % 8 & 1)
             return true;
     }
-    return access->port + access->size > 0x10000; /* it wraps: exits whatever the bitmaps say */
+    return false;
 }
 
 bool io_by_l2(struct cpu *cpu)
