@@ -175,6 +175,8 @@ UNIT_format := hv/format.c hv/log_ring.c
 UNIT_inspect := mm/inspect.c mm/walk.c hv/format.c $(EPT02)
 GDB := hv/monitor/gdb.c hv/monitor/gdb_packet.c hv/monitor/gdb_registers.c hv/format.c
 UNIT_gdb := $(GDB)
+UNIT_io := hv/monitor/io.c hv/inject.c mm/pool.c $(FAKE)
+UNIT_FLAGS_io := -include tests/unit/fake_vmcs.h
 UNIT_l2_enter := vmx/l2_enter.c vmx/l2_exit.c vmx/ept_violation.c vmx/slots.c vmx/direct.c \
 	vmx/vmcs02.c vmx/bitmaps.c hv/inject.c $(CHECKS)
 UNIT_FLAGS_l2_enter := -include tests/unit/fake_vmcs.h
@@ -200,6 +202,8 @@ UNIT_FLAGS_pool_faults := $(UNIT_FLAGS_ept02_random)
 UNIT_recorder := hv/recorder.c hv/names.c hv/vmx_errors.c hv/format.c hv/text.c
 UNIT_route := vmx/route.c $(FAKE)
 UNIT_shadow := mm/shadow.c $(FAKE)
+UNIT_suspect := hv/suspect.c hv/format.c
+UNIT_FLAGS_suspect := -include tests/unit/fake_vmcs.h
 UNIT_symbols := hv/symbols.c
 UNIT_task_switch := hv/task_switch.c vmx/decode.c mm/walk.c mm/pool.c vmx/check_guest.c $(FAKE)
 UNIT_vmcs_words := hv/vmcs_words.c hv/exit_words.c hv/vmcs_bits.c hv/vmcs_names.c hv/word_list.c \

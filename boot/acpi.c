@@ -69,8 +69,11 @@ _Static_assert(offsetof(struct fadt, pm1a_cnt_blk) == 64 && offsetof(struct fadt
 #define SLP_TYP_MASK  7u
 #define SLP_EN        BIT(13)
 
+#define AML_ONE     0x01 /* itself, as 0x00 is */
+#define AML_BYTE    0x0a /* a byte follows, a word, a double word */
+#define AML_WORD    0x0b
+#define AML_DWORD   0x0c
 #define AML_PACKAGE 0x12
-#define AML_BYTE    0x0a
 
 #define MADT_SIGNATURE    0x43495041 /* "APIC" */
 #define MADT_ENTRIES      44         /* offset of the first entry */
@@ -147,21 +150,27 @@ u32 acpi_cpu_count(u64 address)
    Definition" and "_Sx (System States)". */
 static const u8 s5_name[] = {'_', 'S', '5', '_', AML_PACKAGE};
 
-/* SLP_TYPa of the package whose contents begin at `at`: its length, the number of elements, the
-   first one. */
-static bool first_element(const u8 *at, const u8 *end, u8 *value)
+/* The constant that begins at `at`, its low byte. False if it is none, or beyond the end. */
+static bool constant(const u8 *at, const u8 *end, u8 *value)
 {
-    if (at == end)
+    bool is_prefix = *at == AML_BYTE || *at == AML_WORD || *at == AML_DWORD;
+
+    if (*at > AML_ONE && (!is_prefix || end - at < 2))
         return false;
-    at += 1 + (*at >> 6) + 1; /* the length has bytes behind its first one */
-    if (end - at < 2)
-        return false;
-    if (*at == AML_BYTE)
-        at++;
-    *value = *at;
+    *value = is_prefix ? at[1] : *at;
     return true;
 }
 
+/* The first element of the package whose contents begin at `at`: its length, the number of
+   elements, these. */
+static bool first_element(const u8 *at, const u8 *end, u8 *value)
+{
+    u32 before = 1 + (*at >> 6) + 1; /* the length has bytes behind its first one */
+
+    return end - at > before && constant(at + before, end, value);
+}
+
+/* SLP_TYPa. */
 static bool find_s5(const struct table *dsdt, u8 *value)
 {
     const u8 *at = (const u8 *)dsdt + sizeof(*dsdt);

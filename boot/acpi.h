@@ -11,7 +11,8 @@
  */
 u32 acpi_cpu_count(u64 rsdp);
 
-/* How the machine is switched off and reset, as far as the FADT and the DSDT say so. */
+/* How the machine is switched off and reset, as far as the FADT and the DSDT say so: ports are 0
+   for what they do not. */
 struct power acpi_power(u64 rsdp);
 
 #endif

@@ -19,8 +19,8 @@ bool lapic_send(u32 apic_id, u32 mode);
    logical destination), else 0. */
 u32 lapic_last_command(u32 apic_id);
 
-/* The vector of the interrupt with the highest priority that waits to be delivered; 0: none. SDM vol.
-   3, "Interrupt Acceptance for Fixed Interrupts". */
+/* The vector of the interrupt with the highest priority that waits to be delivered; 0: none. SDM
+   vol. 3, "Interrupt Acceptance for Fixed Interrupts". */
 u32 lapic_waiting_vector(void);
 
 /* The state after INIT, as far as software can make it: the ID and the mode stay. SDM vol. 3,

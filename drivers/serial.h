@@ -31,7 +31,8 @@ void serial_put(u16 port, u8 byte);
 u8 serial_begin(u16 port);
 void serial_end(u16 port, u8 line_control);
 
-/* A register, as it is. */
+/* A register of the UART at the port, UART_DATA to UART_SCR: as it is, whatever state the UART is
+ * in. */
 u8 serial_in(u16 port, u16 reg);
 void serial_out(u16 port, u16 reg, u8 value);
 

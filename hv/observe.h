@@ -47,7 +47,7 @@ struct observer {
     u64 stands_rip, stands_rsp, stands_rbp;
 };
 
-/* From hv/exit.asm, in the place of exit_handle(). */
+/* From hv/exit.asm, in the place of exit_handle() of hv/exit.h. */
 u64 exit_handle_observed(struct cpu *cpu);
 
 /* What the current VMCS has only while its guest runs is taken out of it, and put in again. Nothing

@@ -16,32 +16,42 @@ static u64 msr_value(const struct trap_frame *f) { return f->rdx << 32 | (u32)f-
 
 #define TEXT(...) return format_string(to, size, __VA_ARGS__)
 
+/* Of those that have a ModR/M byte, or another one in its place. */
+static size_t with_modrm(u8 opcode, u8 modrm, u8 prefix, const struct trap_frame *f, char *to,
+                         size_t size)
+{
+    u32 reg = modrm >> 3 & 7;
+
+    switch (opcode << 8 | modrm) {
+    case 0x01c2: TEXT("VMLAUNCH");
+    case 0x01c3: TEXT("VMRESUME");
+    case 0x01c4: TEXT("VMXOFF");
+    case 0x01d1: TEXT("XSETBV of %u, value %#lx", (u32)f->rcx, msr_value(f));
+    }
+    switch (opcode) {
+    case 0x20: TEXT("MOV from CR%u", reg);
+    case 0x22: TEXT("MOV to CR%u", reg);
+    case 0x21: TEXT("MOV from DR%u", reg);
+    case 0x23: TEXT("MOV to DR%u", reg);
+    case 0x78: TEXT("VMREAD: no VMX operation, or a field's operand in memory");
+    case 0x79: TEXT("VMWRITE: no VMX operation, or a field's operand in memory");
+    case 0xc7: break;
+    default: return 0;
+    }
+    if (reg != 6 || modrm >> 6 == 3) /* CMPXCHG8B, RDRAND and others */
+        return 0;
+    TEXT("%s", prefix == 0x66 ? "VMCLEAR" : prefix == 0xf3 ? "VMXON" : "VMPTRLD");
+}
+
 /* Of the two-byte opcodes. SDM vol. 2 appendix A, "Opcode Map". */
 static size_t two_bytes(const u8 *code, size_t bytes, u8 prefix, const struct trap_frame *f,
                         char *to, size_t size)
 {
-    u8 next = bytes > 2 ? code[2] : 0;
-
     switch (code[1]) {
     case 0x30: TEXT("WRMSR of %#x, value %#lx", (u32)f->rcx, msr_value(f));
     case 0x32: TEXT("RDMSR of %#x", (u32)f->rcx);
-    case 0x20: TEXT("MOV from CR%u", next >> 3 & 7);
-    case 0x22: TEXT("MOV to CR%u", next >> 3 & 7);
-    case 0x21: TEXT("MOV from DR%u", next >> 3 & 7);
-    case 0x23: TEXT("MOV to DR%u", next >> 3 & 7);
-    case 0x78: TEXT("VMREAD: no VMX operation, or a field's operand in memory");
-    case 0x79: TEXT("VMWRITE: no VMX operation, or a field's operand in memory");
     case 0x0b: TEXT("UD2: the compiler has proved that it is never reached");
-    case 0xc7: TEXT("%s", prefix == 0x66 ? "VMCLEAR" : prefix == 0xf3 ? "VMXON" : "VMPTRLD");
-    case 0x01: break;
-    default: return 0;
-    }
-    switch (next) {
-    case 0xc2: TEXT("VMLAUNCH");
-    case 0xc3: TEXT("VMRESUME");
-    case 0xc4: TEXT("VMXOFF");
-    case 0xd1: TEXT("XSETBV of %u, value %#lx", (u32)f->rcx, msr_value(f));
-    default: return 0;
+    default: return bytes > 2 ? with_modrm(code[1], code[2], prefix, f, to, size) : 0;
     }
 }
 

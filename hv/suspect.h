@@ -16,8 +16,8 @@
 size_t suspect_instruction(const u8 *code, size_t bytes, const struct trap_frame *frame, char *to,
                            size_t size);
 
-/* Where a page fault's address lies: "address 0x10 is in page 0: a null pointer". The guard pages
-   are those below the stacks. */
+/* Where a page fault's address lies: "address 0x10 is in page 0: a null pointer". frame has the
+   stack pointer, ram_top is where the direct map ends. Writes and returns as above. */
 size_t suspect_address(u64 address, const struct trap_frame *frame, u64 ram_top, char *to,
                        size_t size);
 

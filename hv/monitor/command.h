@@ -1,4 +1,4 @@
-/* The monitor's commands: a table of them, and what each is. */
+/* What a command of the monitor is, and what commands read their arguments with. */
 #ifndef PLASTRON_HV_MONITOR_COMMAND_H
 #define PLASTRON_HV_MONITOR_COMMAND_H
 
@@ -31,6 +31,7 @@ struct command {
     bool (*run)(struct cpu *cpu, const struct words *words);
     /* What the first argument may be, for completion; ended by NULL. NULL: nothing to complete. */
     const char *const *choices;
+    bool whole; /* only its whole name is meant by it: what cannot be undone */
 };
 
 /* ---- For the commands ---- */

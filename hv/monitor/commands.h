@@ -16,6 +16,7 @@ extern const struct command command_help;
 void command_execute(const char *line,
                      void (*run_on_core)(const struct command *, const struct words *));
 
+/* Prints the command's usage, a line. */
 void command_usage(const struct command *command);
 
 /* For the line editor (struct line): names of commands, then the choices of the command. */

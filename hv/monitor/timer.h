@@ -8,18 +8,21 @@
 
 #include "../cpu.h"
 
-/* The processor has the timer, and the monitor is on. */
+/* vmcs01 uses the timer: the processor has it, and the monitor is on. */
 bool timer_used(void);
 
 /* The period of looks at the port, in ticks of the time-stamp counter. fast: somebody is typing. */
 u64 timer_period(bool fast);
 
-/* vmcs01, which is current, gets a period. */
+/* vmcs01, which is current, is to exit after a period. */
 void timer_start01(void);
 
-/* Before an entry of L2, and after an exit: vmcs02 is current. timer_disarm() tells whether the
-   exit by the timer is L0's. */
+/* Before an entry of L2: vmcs02, which is current, is to exit after what is left of the period, or
+   of L1's time. */
 void timer_arm(struct cpu *cpu);
+
+/* After its exit for that reason, or EXIT_REASON_COUNT if the entry failed: L1's value is in vmcs02
+   again. True if the exit is one by the timer, and L0's alone. */
 bool timer_disarm(struct cpu *cpu, u32 reason);
 
 #endif

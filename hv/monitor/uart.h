@@ -11,22 +11,23 @@
 #define UART_PORTS  8
 #define UART_ESCAPE 0x1e /* Ctrl-^ */
 
-/* The monitor's port. False if no UART answers there: there is no monitor then. */
+/* The monitor's port, and its speed in bits a second; shared: with L1, and the speed stays. False
+   if no UART answers there: then all that follows finds none. */
 bool uart_init(u16 port, u32 baud, bool shared);
 
-/* Any of the ports from port on is the monitor's. */
+/* Any of count ports from port on is the monitor's. */
 bool uart_has(u16 port, u32 count);
 
 /* The next byte for the monitor; false if there is none. */
 bool uart_get(u8 *byte);
 
-/* Sends a byte, and reads meanwhile what is typed. */
+/* Sends a byte; if the UART never takes it, it is lost. What is typed is read meanwhile. */
 void uart_put(u8 byte);
 
 /* Some core does one of these, for longer than that takes: this one, in which it was interrupted. */
 bool uart_is_busy(void);
 
-/* A shared one: the monitor has it now, and not L1. */
+/* What is typed is for the monitor now: always, but on a shared port. */
 bool uart_is_taken(void);
 
 /* L0 needs it, whatever L1 did to it: after a panic. */

@@ -20,6 +20,10 @@ extern u64 fake_cr2, fake_cr4;
 bool fake_rdmsr(u32 msr, u64 *value);
 bool fake_wrmsr(u32 msr, u64 value);
 
+/* IN and OUT of a byte. */
+u8 fake_port_in(u16 port);
+void fake_port_out(u16 port, u8 value);
+
 bool fake_vmclear(u64 pa);
 bool fake_vmptrld(u64 pa);
 
@@ -74,6 +78,17 @@ static inline void vmcs_write_pdptes(const u64 pdpte[4])
         vmwrite((enum vmcs_field)(GUEST_PDPTR0 + 2 * i), pdpte[i]);
 }
 
+u32 fake_port_in_wide(u16 port, u32 size);
+void fake_port_out_wide(u16 port, u32 size, u32 value);
+static inline u32 port_in_wide(u16 port, u32 size) { return fake_port_in_wide(port, size); }
+static inline void port_out_wide(u16 port, u32 size, u32 value)
+{
+    fake_port_out_wide(port, size, value);
+}
+static inline u8 port_in(u16 port) { return fake_port_in(port); }
+static inline void port_out(u16 port, u8 value) { fake_port_out(port, value); }
+
+static inline u64 read_cr2(void) { return fake_cr2; }
 static inline void write_cr2(u64 value) { fake_cr2 = value; }
 static inline u64 read_cr4(void) { return fake_cr4; }
 static inline void write_cr4(u64 value) { fake_cr4 = value; }

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -269,6 +270,208 @@ static void test_acpi(void **state)
     assert_int_equal(acpi_cpu_count(0), 0);
 }
 
+/* ---- acpi_power() ---- */
+
+#define ACPI_HEADER   36
+#define FADT_SIZE     148
+#define FADT_DSDT     40
+#define FADT_PM1A_CNT 64
+#define FADT_FLAGS    112
+#define FADT_RESET    116 /* the address's space, and 4 bytes behind it the address */
+#define FADT_RESET_BY 128
+#define FADT_X_DSDT   140
+#define HAS_RESET     0x400
+#define S5(...)       8, '_', 'S', '5', '_', __VA_ARGS__
+#define OFF(type)     ((type) << 10 | 0x2000)
+#define NO_OFF        0
+
+/* A table that is as long as it says; what lies behind it is not to be read. */
+static u8 *acpi_table(const char *signature, const void *body, u32 size)
+{
+    u32 length = ACPI_HEADER + size;
+    u8 *table = calloc(1, length);
+
+    assert_non_null(table);
+    memcpy(table, signature, 4);
+    memcpy(table + 4, &length, 4);
+    if (size)
+        memcpy(table + ACPI_HEADER, body, size);
+    return table;
+}
+
+static u8 *sound_fadt(const u8 *dsdt)
+{
+    u8 *fadt = acpi_table("FACP", (const u8[FADT_SIZE - ACPI_HEADER]){0}, FADT_SIZE - ACPI_HEADER);
+    u64 address = (uintptr_t)dsdt;
+
+    memcpy(fadt + FADT_PM1A_CNT, &(u32){0x604}, 4);
+    memcpy(fadt + FADT_FLAGS, &(u32){HAS_RESET}, 4);
+    fadt[FADT_RESET] = 1;
+    memcpy(fadt + FADT_RESET + 4, &(u64){0xcf9}, 8);
+    fadt[FADT_RESET_BY] = 6;
+    memcpy(fadt + FADT_X_DSDT, &address, 8);
+    return fadt;
+}
+
+/* What is found from an RSDP on that leads to a table of processors, and this one. */
+static struct power power_of(const u8 *fadt)
+{
+    u8 rsdp[ACPI_HEADER] = "RSD PTR ", *madt = acpi_table("APIC", NULL, 0), *root;
+    u64 tables[] = {(uintptr_t)madt, (uintptr_t)fadt}, address;
+    struct power power;
+
+    root = acpi_table("XSDT", tables, sizeof(tables));
+    address = (uintptr_t)root;
+    memcpy(rsdp + 24, &address, 8);
+    rsdp[15] = 2;
+    power = acpi_power((uintptr_t)rsdp);
+    free(root);
+    free(madt);
+    return power;
+}
+
+static struct power power_of_aml(const u8 *aml, u32 size)
+{
+    u8 *dsdt = acpi_table("DSDT", aml, size), *fadt = sound_fadt(dsdt);
+    struct power power = power_of(fadt);
+
+    assert_int_equal(power.reset_port, 0xcf9);
+    assert_int_equal(power.reset_value, 6);
+    assert_int_equal(power.off_port, power.off_value ? 0x604 : 0);
+    free(fadt);
+    free(dsdt);
+    return power;
+}
+
+/* Each way to write the sleep type: ACPI specification, "ACPI Machine Language (AML)". */
+static void test_acpi_s5(void **state)
+{
+    static const struct {
+        u8 aml[24];
+        u8 size, needed; /* up to where the type is known */
+        u16 off_value;
+    } rows[] = {
+        {{S5(0x12, 6, 4, 0, 0, 0, 0)}, 12, 9, OFF(0)},
+        {{S5(0x12, 6, 4, 1, 1, 0, 0)}, 12, 9, OFF(1)},
+        {{S5(0x12, 10, 4, 10, 7, 10, 7, 0, 0)}, 14, 10, OFF(7)},
+        {{S5(0x12, 10, 4, 10, 5, 10, 4, 0, 0)}, 14, 10, OFF(5)},
+        {{S5(0x12, 12, 4, 11, 6, 0, 11, 6, 0, 0, 0)}, 16, 10, OFF(6)},
+        {{S5(0x12, 12, 2, 12, 3, 0, 0, 0, 12, 3, 0, 0, 0)}, 18, 10, OFF(3)},
+        {{S5(0x12, 0x41, 0, 4, 10, 5, 0, 0, 0)}, 14, 11, OFF(5)}, /* a length of 2 bytes */
+        {{S5(0x12, 0x81, 0, 0, 4, 1, 0, 0, 0)}, 14, 11, OFF(1)},
+        {{S5(0x12, 0xc1, 0, 0, 0, 4, 10, 2, 0, 0, 0)}, 16, 13, OFF(2)},
+        {{'_', 'S', '5', S5(0x12, 10, 4, 10, 5, 0, 0)}, 15, 13, OFF(5)},
+        {{'_', 'S', '3', '_', 0x12, 6, 4, 1, 1, 0, 0, S5(0x12, 6, 4, 10, 5)}, 21, 21, OFF(5)},
+        {{S5(0x12, 6, 4, 10, 0xfd)}, 10, 10, OFF(5)},  /* there are 3 bits of it */
+        {{S5(0x13, 6, 4, 1, 1, 0, 0)}, 12, 0, NO_OFF}, /* a package whose size is not known */
+        {{S5(0x12, 10, 4, 'S', 'L', 'P', '5', 0, 0)}, 14, 0, NO_OFF}, /* an object's name */
+        {{S5(0x12, 10, 4, 13, 'x', 0, 0, 0)}, 13, 0, NO_OFF},         /* a text */
+        {{'_', 'S', '4', '_', 0x12, 6, 4, 1, 1, 0, 0}, 11, 0, NO_OFF},
+        {{'_', 'S', '5', '_', 0x14, 6, 4, 1, 1, 0, 0}, 11, 0, NO_OFF}, /* a method */
+        {{0}, 0, 0, NO_OFF},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        for (u32 size = 0; size <= rows[i].size; size++) {
+            u16 wanted = size >= rows[i].needed ? rows[i].off_value : NO_OFF;
+
+            assert_int_equal(power_of_aml(rows[i].aml, size).off_value, wanted);
+        }
+}
+
+static void test_acpi_fadt(void **state)
+{
+    static const struct {
+        u32 at, size;
+        u64 value;
+        u16 off_port, reset_port;
+    } rows[] = {
+        {0, 0, 0, 0x604, 0xcf9},
+        {FADT_PM1A_CNT, 4, 0, 0, 0xcf9},
+        {FADT_PM1A_CNT, 4, 0xffff, 0xffff, 0xcf9},
+        {FADT_PM1A_CNT, 4, 0x10000, 0, 0xcf9},
+        {FADT_X_DSDT, 8, 0, 0, 0xcf9},
+        {FADT_FLAGS, 4, (u32)~HAS_RESET, 0x604, 0},
+        {FADT_RESET, 1, 0, 0x604, 0}, /* in memory */
+        {FADT_RESET, 1, 2, 0x604, 0}, /* in PCI's configuration space */
+        {FADT_RESET + 4, 8, 0, 0x604, 0},
+        {FADT_RESET + 4, 8, 0x64, 0x604, 0x64},
+        {FADT_RESET + 4, 8, 0x10000, 0x604, 0},
+        {FADT_RESET + 4, 8, 0xfed0000000000cf9, 0x604, 0},
+        {4, 4, FADT_SIZE - 1, 0, 0},
+        {4, 4, 116, 0, 0}, /* ACPI 1.0's */
+        {4, 4, ACPI_HEADER, 0, 0},
+        {4, 4, 0, 0, 0},
+        {0, 4, 0x5f434146, 0, 0}, /* another table */
+    };
+    static const u8 aml[] = {S5(0x12, 6, 4, 1, 1, 0, 0)};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        u8 *dsdt = acpi_table("DSDT", aml, sizeof(aml)), *fadt = sound_fadt(dsdt);
+        struct power power;
+
+        memcpy(fadt + rows[i].at, &rows[i].value, rows[i].size);
+        power = power_of(fadt);
+        assert_int_equal(power.off_port, rows[i].off_port);
+        assert_int_equal(power.off_value, rows[i].off_port ? OFF(1) : 0);
+        assert_int_equal(power.reset_port, rows[i].reset_port);
+        assert_int_equal(power.reset_value, rows[i].reset_port ? 6 : 0);
+        free(fadt);
+        free(dsdt);
+    }
+    assert_int_equal(acpi_power(0).off_port, 0);
+}
+
+/* A FADT that ends early; and a DSDT whose length is less than that of its header. */
+static void test_acpi_cut(void **state)
+{
+    u8 *dsdt = acpi_table("DSDT", (const u8[]){S5(0x12, 6, 4, 1, 1, 0, 0)}, 12);
+    u8 *whole = sound_fadt(dsdt);
+
+    (void)state;
+    for (u32 size = ACPI_HEADER; size <= FADT_SIZE; size++) {
+        u8 *fadt = acpi_table("FACP", whole + ACPI_HEADER, size - ACPI_HEADER);
+
+        assert_int_equal(power_of(fadt).off_port, size == FADT_SIZE ? 0x604 : 0);
+        free(fadt);
+    }
+    for (u32 length = 0; length <= ACPI_HEADER; length++) {
+        memcpy(dsdt + 4, &length, 4);
+        assert_int_equal(power_of(whole).off_port, 0);
+    }
+    free(whole);
+    free(dsdt);
+}
+
+/* Tables of ACPI 1.0, whose addresses have 32 bits. */
+static void test_acpi_below_4g(void **state)
+{
+    u8 *low = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT,
+                   -1, 0);
+    u8 *rsdp = low, *root = low + 64, *fadt = low + 128, *dsdt = low + 512;
+    u8 *made = sound_fadt(NULL);
+    u32 address, length = ACPI_HEADER + 4;
+
+    (void)state;
+    assert_true(low != MAP_FAILED);
+    memcpy(fadt, made, FADT_SIZE);
+    free(made);
+    made = acpi_table("DSDT", (const u8[]){S5(0x12, 6, 4, 10, 5)}, 10);
+    memcpy(dsdt, made, ACPI_HEADER + 10);
+    free(made);
+    address = (u32)(uintptr_t)root;
+    memcpy(rsdp + 16, &address, 4);
+    memcpy(root + 4, &length, 4);
+    address = (u32)(uintptr_t)fadt;
+    memcpy(root + ACPI_HEADER, &address, 4);
+    address = (u32)(uintptr_t)dsdt;
+    memcpy(fadt + FADT_DSDT, &address, 4);
+    assert_int_equal(acpi_power((uintptr_t)rsdp).off_value, OFF(5));
+    munmap(low, PAGE_SIZE);
+}
+
 /* 2 MiB for all, the image in it, and 96 KiB a core; more only for tables without 1-GiB pages. */
 static void test_own_bytes(void **state)
 {
@@ -290,6 +493,8 @@ int main(void)
         cmocka_unit_test(test_elf_sound),         cmocka_unit_test(test_elf_damaged),
         cmocka_unit_test(test_elf_cut),           cmocka_unit_test(test_paging),
         cmocka_unit_test(test_paging_lower_half), cmocka_unit_test(test_acpi),
+        cmocka_unit_test(test_acpi_s5),           cmocka_unit_test(test_acpi_fadt),
+        cmocka_unit_test(test_acpi_cut),          cmocka_unit_test(test_acpi_below_4g),
         cmocka_unit_test(test_own_bytes),
     };
 
