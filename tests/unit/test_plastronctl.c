@@ -15,6 +15,7 @@
 
 #include "hv/l0.h"
 #include "hv/leaves.h"
+#include "plastron_version.h"
 #include "tools/plastronctl/plastronctl.h"
 
 #define CORES 3
