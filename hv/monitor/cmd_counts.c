@@ -29,14 +29,15 @@ static u64 passed_of(u32 first, u32 end, u32 reason)
     u64 sum = 0;
 
     for (u32 i = first; i < end; i++)
-        sum += cpus[i]->observer.passed[reason];
+        sum += __atomic_load_n(&cpus[i]->observer.passed[reason], __ATOMIC_ACQUIRE);
     return sum;
 }
 
 static void say_reason(u32 first, u32 end, u32 level, u32 reason, u64 ticks)
 {
-    u64 count = sum_of(first, end, level, reason);
-    u64 more = count - shown.exits[level - 1][reason], passed;
+    /* Of those that L1 got each is in the count already, which goes on meanwhile. */
+    u64 passed = passed_of(first, end, reason), count = sum_of(first, end, level, reason);
+    u64 more = count - shown.exits[level - 1][reason];
 
     shown.exits[level - 1][reason] = count;
     if (!count)
@@ -44,7 +45,6 @@ static void say_reason(u32 first, u32 end, u32 level, u32 reason, u64 ticks)
     say("  L%u %-22s %12lu", level, exit_reason_name(reason), count);
     if (ticks)
         say(" %10lu/s", more * l0.boot.tsc_hz / ticks);
-    passed = passed_of(first, end, reason);
     if (level == 1)
         say("  L0's\n");
     else
