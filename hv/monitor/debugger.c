@@ -188,7 +188,7 @@ static bool hit_breakpoint(struct cpu *cpu, struct trap_frame *frame)
             stand_in_trap(cpu, frame, true);
         return true;
     }
-    /* Another core came here first, and gdb has taken the breakpoint away meanwhile. */
+    /* Another core was here first, and the breakpoint is gone meanwhile: gdb took it, or went. */
     if (!l0_read_byte(address, &now) || now == INT3)
         return false;
     frame->rip = address;
@@ -199,7 +199,7 @@ bool debugger_trap(struct trap_frame *frame)
 {
     struct cpu *cpu;
 
-    if (!on || monitor_is_dead())
+    if (!monitor_is_on() || monitor_is_dead())
         return false;
     cpu = this_cpu();
     if (frame->vector == VECTOR_BP)
