@@ -199,7 +199,10 @@ UNIT_pool := mm/pool.c $(FAKE)
 UNIT_pool_faults := $(EPT02) mm/overlay.c
 UNIT_FLAGS_ept02_random := -Wl,--wrap=shadow_take,--wrap=shadow_new,--wrap=pool_alloc
 UNIT_FLAGS_pool_faults := $(UNIT_FLAGS_ept02_random)
-UNIT_recorder := hv/recorder.c hv/names.c hv/vmx_errors.c hv/format.c hv/text.c
+RECORDER := hv/recorder.c hv/names.c hv/vmx_errors.c hv/format.c hv/text.c
+UNIT_record := hv/record.c $(RECORDER)
+UNIT_FLAGS_record := -include tests/unit/fake_vmcs.h
+UNIT_recorder := $(RECORDER)
 UNIT_route := vmx/route.c $(FAKE)
 UNIT_shadow := mm/shadow.c $(FAKE)
 UNIT_suspect := hv/suspect.c hv/format.c

@@ -20,6 +20,8 @@ extern u64 fake_cr2, fake_cr4;
 bool fake_rdmsr(u32 msr, u64 *value);
 bool fake_wrmsr(u32 msr, u64 value);
 
+u64 fake_rdtsc(void);
+
 /* IN and OUT of a byte. */
 u8 fake_port_in(u16 port);
 void fake_port_out(u16 port, u8 value);
@@ -85,6 +87,7 @@ static inline void port_out_wide(u16 port, u32 size, u32 value)
 {
     fake_port_out_wide(port, size, value);
 }
+static inline u64 rdtsc(void) { return fake_rdtsc(); }
 static inline u8 port_in(u16 port) { return fake_port_in(port); }
 static inline void port_out(u16 port, u8 value) { fake_port_out(port, value); }
 
