@@ -148,14 +148,16 @@ static void let_run(struct input *in)
     ask(packet);
 }
 
-/* A thread that is alive. */
+/* A thread that is alive. Another one's breakpoint does not change what gdb was told. */
 static void stop(struct input *in)
 {
-    u32 thread = 1 + take8(in) % 5;
+    u32 thread = 1 + take8(in) % 5, signal = take8(in);
+    bool known = !fake.gdb.running && !fake.gdb.waiting && signal == GDB_SIGTRAP;
+    u32 wanted = known ? fake.gdb.chosen : thread;
 
-    fake_stop(thread, take8(in), take8(in) & 1);
+    fake_stop(thread, signal, take8(in) & 1);
     look();
-    DEMAND(packets <= 2 && fake.gdb.chosen == thread);
+    DEMAND(packets <= 2 && fake.gdb.chosen == wanted);
 }
 
 static void print(struct input *in)
