@@ -17,6 +17,7 @@
 #define MCR_LOOP       0x10
 #define LSR_DATA_READY 0x01
 #define LSR_ERRORS     0x1e
+#define LSR_ALL_SENT   0x60 /* the holding and the shift register are empty */
 
 /* Sets 8 data bits, no parity and that speed; baud 0 leaves the UART as the firmware set it.
    False if no UART answers at the port. */

@@ -86,3 +86,7 @@ vm_launch:
         mov     rsp, rdi
         xor     eax, eax
         jmp     vm_resume
+
+; The end of all this, for hv/monitor/breakpoints.c.
+global exit_text_end
+exit_text_end:

@@ -150,6 +150,8 @@ u64 exit_taken(struct cpu *cpu, u32 reason)
         end_steps(cpu, reason);
     cpu->exits_l2[reason]++;
     cpu->nested.current->launched = true;
+    if (reason == EXIT_REASON_IO_INSTRUCTION)
+        io_by_l2(cpu);
     return prepare_resume(cpu);
 }
 

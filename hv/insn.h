@@ -79,6 +79,30 @@ static inline void port_out16(u16 port, u16 value)
     __asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port));
 }
 
+/* The same of 1, 2 or 4 bytes. */
+static inline u32 port_in_wide(u16 port, u32 size)
+{
+    u32 value;
+
+    if (size == 1)
+        return port_in(port);
+    if (size == 2)
+        __asm__ volatile("xor %0, %0\n\tinw %1, %w0" : "=a"(value) : "Nd"(port) : "cc");
+    else
+        __asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
+    return value;
+}
+
+static inline void port_out_wide(u16 port, u32 size, u32 value)
+{
+    if (size == 1)
+        port_out(port, (u8)value);
+    else if (size == 2)
+        port_out16(port, (u16)value);
+    else
+        __asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
+}
+
 /* VMX instructions; true on success. SDM vol. 3, "VMX Instruction Reference". */
 static inline bool vmxon(u64 pa)
 {
@@ -102,6 +126,15 @@ static inline bool vmptrld(u64 pa)
 
     __asm__ volatile("vmptrld %1" : "=@ccbe"(fail) : "m"(pa) : "memory");
     return !fail;
+}
+
+/* The current VMCS; all ones if there is none. */
+static inline u64 vmptrst(void)
+{
+    u64 pa;
+
+    __asm__ volatile("vmptrst %0" : "=m"(pa) : : "cc", "memory");
+    return pa;
 }
 
 struct inv_descriptor {

@@ -2,7 +2,9 @@
 
 #include "cpu.h"
 #include "exit.h"
+#include "inject.h"
 #include "l0.h"
+#include "panic.h"
 #include "record.h"
 #include "vmcs.h"
 #include "monitor/io.h"
@@ -23,7 +25,11 @@ void observe_disarm(struct cpu *cpu) { disarm(cpu, EXIT_REASON_COUNT); }
 
 void observe_arm(struct cpu *cpu)
 {
-    if (!l0.observed || !cpu->in_l2)
+    if (!l0.observed)
+        return;
+    if (cpu->observer.step == STEP_RUNS)
+        set_monitor_trap(true); /* of whichever guest it is that runs next */
+    if (!cpu->in_l2)
         return;
     cpu->observer.armed = true;
     if (timer_used())
@@ -37,7 +43,7 @@ static bool take_l2_exit(struct cpu *cpu, u32 reason)
 {
     if (reason == EXIT_REASON_PREEMPTION_TIMER)
         return cpu->observer.own_exit;
-    return reason == EXIT_REASON_IO_INSTRUCTION && monitor_is_on() && io_by_l2(cpu);
+    return reason == EXIT_REASON_IO_INSTRUCTION && monitor_is_on() && io_is_own(cpu);
 }
 
 /* The recorder has better to remember than that the monitor has looked. */
@@ -46,18 +52,21 @@ static bool is_own_timer(const struct cpu *cpu, u32 reason)
     return reason == EXIT_REASON_PREEMPTION_TIMER && (!cpu->in_l2 || cpu->observer.own_exit);
 }
 
-static void count_passed(struct cpu *cpu, u32 basic)
+static void count_kept(struct cpu *cpu, u32 reason)
 {
-    if (basic < ARRAY_SIZE(cpu->observer.passed))
-        cpu->observer.passed[basic]++;
+    if (reason < ARRAY_SIZE(cpu->observer.kept))
+        cpu->observer.kept[reason]++;
 }
 
 u64 exit_handle_observed(struct cpu *cpu)
 {
-    u32 reason = vmread32(VM_EXIT_REASON);
+    u32 reason = vmread32(VM_EXIT_REASON) & EXIT_REASON_BASIC_MASK;
     bool was_in_l2 = cpu->in_l2;
     struct record *record;
     u64 launched;
+
+    if (__builtin_expect(panicking, 0))
+        panic_stop_this_core();
 
     disarm(cpu, reason);
     record = is_own_timer(cpu, reason) ? NULL : record_begin(cpu, reason);
@@ -67,8 +76,8 @@ u64 exit_handle_observed(struct cpu *cpu)
         launched = exit_taken(cpu, reason);
     else
         launched = exit_handle(cpu);
-    if (was_in_l2 && !cpu->in_l2 && !(reason & VMX_EXIT_REASONS_FAILED_VMENTRY))
-        count_passed(cpu, reason & EXIT_REASON_BASIC_MASK);
+    if (was_in_l2 && cpu->in_l2)
+        count_kept(cpu, reason);
     if (record && !was_in_l2 && !cpu->in_l2)
         record_failure(cpu, reason, record->rip);
     record_end(cpu, record);

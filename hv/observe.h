@@ -30,7 +30,7 @@ struct observer {
     bool own_exit; /* this exit is not the guest's hypervisor's: hv/exit.c passes it on to nobody */
     bool stands;   /* shared: in L0 until the monitor lets it go */
     u32 step;      /* shared: enum step_state, of one instruction */
-    u64 next_look; /* at the monitor's port: a value of the time-stamp counter */
+    u64 last_look; /* at the monitor's port: a value of the time-stamp counter */
 
     /* The preemption timer of vmcs02, in its own ticks: hv/monitor/timer.h. */
     u32 timer_left, timer_l1, timer_loaded;
@@ -41,7 +41,7 @@ struct observer {
 
     struct request request;
 
-    u64 passed[EXIT_REASON_COUNT]; /* exits of L2 that L1 got; read by other cores */
+    u64 kept[EXIT_REASON_COUNT]; /* exits of L2 behind which L2 went on; read by other cores */
 
     /* Where L0's code stands still, for a debugger. */
     u64 stands_rip, stands_rsp, stands_rbp;

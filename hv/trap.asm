@@ -63,6 +63,9 @@ global trap_unexpected
 
 section .text
 
+global trap_text_start, trap_text_end ; for hv/monitor/breakpoints.c
+trap_text_start:
+
 %assign vector 0
 %rep 32
 trap_stub_ %+ vector:
@@ -160,6 +163,8 @@ trap_nmi:
     call panic_nmi
     pop_registers
     jmp .look_at_window
+
+trap_text_end:
 
 section .rodata
 

@@ -78,11 +78,11 @@ void trap_load(void)
     __asm__ volatile("lidt %0" : : "m"(idtr));
 }
 
-/* #DB is a trap, #DF and #MC are aborts: their RIP does not tell what failed. */
+/* #DB and #BP are traps, #DF and #MC are aborts: their RIP does not tell what failed. */
 static bool vector_may_be_fixed(u64 vector)
 {
-    return vector < EXCEPTION_COUNT && vector != VECTOR_DB && vector != VECTOR_DF &&
-           vector != VECTOR_MC;
+    return vector < EXCEPTION_COUNT && vector != VECTOR_DB && vector != VECTOR_BP &&
+           vector != VECTOR_DF && vector != VECTOR_MC;
 }
 
 static bool fix_up(struct trap_frame *frame)

@@ -335,6 +335,8 @@ void l2_exit(struct cpu *cpu, u32 reason)
     case EXIT_REASON_INIT:
         if (!init_was_kick(cpu))
             l2_pass_on(cpu, basic);
+        else if (cpu->init_pending)
+            l2_pending_init(cpu); /* the step over an event has ended without it */
         break;
     case EXIT_REASON_MONITOR_TRAP_FLAG:
         if (l2_wants_mtf(cpu) || mtf_injected(cpu->nested.current->vmcs12))

@@ -1,12 +1,21 @@
 #include "breakpoints.h"
 
+#include "command.h"
 #include "x86.h"
 #include "../insn.h"
+#include "../symbols.h"
 
 #define BREAKPOINTS_MAX 16u
 #define NOWHERE         0
 
 extern const u8 __text_start[], __text_end[];
+
+/* hv/exit.asm, before whose first instruction there is no stack, and hv/trap.asm. */
+extern const u8 vm_exit_observed[], exit_text_end[], trap_text_start[], trap_text_end[];
+
+/* What a breakpoint runs itself, and would enter again. */
+static const char *const own_functions[] = {"trap_handle", "debugger_trap", "breakpoint_is_at",
+                                            "breakpoint_clear", "write_text"};
 
 /* NOWHERE: free. */
 static struct {
@@ -25,9 +34,27 @@ static void write_text(u64 address, u8 byte)
     write_cr0(cr0);
 }
 
-static bool in_text(u64 address)
+static bool is_in(u64 address, const u8 *start, const u8 *end)
 {
-    return address >= (u64)__text_start && address < (u64)__text_end;
+    return address >= (u64)start && address < (u64)end;
+}
+
+static bool is_own(u64 address)
+{
+    u64 offset;
+    const char *name = symbol_find(address, &offset);
+
+    for (u32 i = 0; name && i < ARRAY_SIZE(own_functions); i++)
+        if (text_equal(name, own_functions[i]))
+            return true;
+    return false;
+}
+
+static bool may_be_set(u64 address)
+{
+    return is_in(address, __text_start, __text_end) &&
+           !is_in(address, vm_exit_observed, exit_text_end) &&
+           !is_in(address, trap_text_start, trap_text_end) && !is_own(address);
 }
 
 /* Index + 1 of the breakpoint at an address, 0 if there is none. */
@@ -45,7 +72,7 @@ bool breakpoint_set(u64 address)
 {
     u32 free = find(NOWHERE);
 
-    if (!in_text(address))
+    if (!may_be_set(address))
         return false;
     if (find(address))
         return true;

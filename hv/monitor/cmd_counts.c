@@ -24,19 +24,19 @@ static u64 sum_of(u32 first, u32 end, u32 level, u32 reason)
     return sum;
 }
 
-static u64 passed_of(u32 first, u32 end, u32 reason)
+static u64 kept_of(u32 first, u32 end, u32 reason)
 {
     u64 sum = 0;
 
     for (u32 i = first; i < end; i++)
-        sum += __atomic_load_n(&cpus[i]->observer.passed[reason], __ATOMIC_ACQUIRE);
+        sum += __atomic_load_n(&cpus[i]->observer.kept[reason], __ATOMIC_ACQUIRE);
     return sum;
 }
 
 static void say_reason(u32 first, u32 end, u32 level, u32 reason, u64 ticks)
 {
-    /* Of those that L1 got each is in the count already, which goes on meanwhile. */
-    u64 passed = passed_of(first, end, reason), count = sum_of(first, end, level, reason);
+    /* Of those that L0 kept each is in the count already, which goes on meanwhile. */
+    u64 kept = kept_of(first, end, reason), count = sum_of(first, end, level, reason);
     u64 more = count - shown.exits[level - 1][reason];
 
     shown.exits[level - 1][reason] = count;
@@ -48,7 +48,7 @@ static void say_reason(u32 first, u32 end, u32 level, u32 reason, u64 ticks)
     if (level == 1)
         say("  L0's\n");
     else
-        say("  %lu L1's, %lu L0's\n", passed, count - passed);
+        say("  %lu L1's, %lu L0's\n", count - kept, kept);
 }
 
 /* The counters are the cores' own, and go on: what is read is each one's latest value. */

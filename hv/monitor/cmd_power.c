@@ -30,9 +30,10 @@ const struct command command_reset = {
     .name = "reset",
     .arguments = "",
     .summary = "resets the machine",
-    .details = "At once: L1 is not asked.\n",
+    .details = "At once: L1 is not asked. The name is not to be cut short.\n",
     .place = ANY_CORE,
     .run = run_reset,
+    .whole = true,
 };
 
 static bool run_poweroff(struct cpu *none, const struct words *words)
@@ -55,7 +56,8 @@ const struct command command_poweroff = {
     .name = "poweroff",
     .arguments = "",
     .summary = "switches the machine off",
-    .details = "At once: L1 is not asked.\n",
+    .details = "At once: L1 is not asked. The name is not to be cut short.\n",
     .place = ANY_CORE,
     .run = run_poweroff,
+    .whole = true,
 };

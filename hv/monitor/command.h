@@ -31,6 +31,7 @@ struct command {
     bool (*run)(struct cpu *cpu, const struct words *words);
     /* What the first argument may be, for completion; ended by NULL. NULL: nothing to complete. */
     const char *const *choices;
+    bool whole; /* only its whole name is meant by it: what cannot be undone */
 };
 
 /* ---- For the commands ---- */

@@ -109,6 +109,12 @@ static bool cut(const char *line)
 
 /* ---- Commands ---- */
 
+/* The word, of that length, is the name, or its beginning. */
+static bool is_meant(const struct command *command, const char *word, size_t length)
+{
+    return text_shared(word, command->name) >= length && !(command->whole && command->name[length]);
+}
+
 /* Finds the command that a word, which need not end there, names or begins. Returns the last of
    them, and how many there are: 1 if it is its name. */
 static const struct command *find(const char *word, size_t length, u32 *count)
@@ -117,7 +123,7 @@ static const struct command *find(const char *word, size_t length, u32 *count)
 
     *count = 0;
     for (const struct command *const *at = monitor_commands; *at; at++) {
-        if (text_shared(word, (*at)->name) < length)
+        if (!is_meant(*at, word, length))
             continue;
         found = *at;
         ++*count;
@@ -135,7 +141,7 @@ static void say_candidates(const char *word, size_t length)
 
     say("ambiguous command: %s may be ", quoted(word).text);
     for (const struct command *const *at = monitor_commands; *at; at++) {
-        if (text_shared(word, (*at)->name) < length)
+        if (!is_meant(*at, word, length))
             continue;
         say("%s%s", before, (*at)->name);
         before = ", ";

@@ -163,6 +163,8 @@ void debugger_note_panic(const struct trap_frame *frame)
 /* Stands still in the exception, until the step or the rest is to go on. */
 static void stand_in_trap(struct cpu *cpu, struct trap_frame *frame, bool at_breakpoint)
 {
+    steps[cpu->index] = false;
+    frame->rflags &= ~RFLAGS_TF;
     l0_frames[cpu->index] = frame;
     monitor_stop();
     __atomic_store_n(&cpu->observer.stands, true, __ATOMIC_RELEASE);
@@ -175,6 +177,13 @@ static void stand_in_trap(struct cpu *cpu, struct trap_frame *frame, bool at_bre
         frame->rflags |= RFLAGS_TF;
 }
 
+/* In what the monitor itself runs, for which it would wait; or in a panic's dump. */
+static bool must_not_stand(const struct cpu *cpu)
+{
+    return monitor_is_owner(cpu) || l0_frames[cpu->index] || panicking || uart_is_busy() ||
+           __atomic_load_n(&cpu->observer.request.state, __ATOMIC_RELAXED) == REQUEST_RUNNING;
+}
+
 static bool hit_breakpoint(struct cpu *cpu, struct trap_frame *frame)
 {
     u64 address = frame->rip - 1;
@@ -182,8 +191,8 @@ static bool hit_breakpoint(struct cpu *cpu, struct trap_frame *frame)
 
     if (breakpoint_is_at(address)) {
         frame->rip = address;
-        if (monitor_is_owner(cpu))
-            breakpoint_clear(address); /* in the monitor itself, which would ask itself */
+        if (must_not_stand(cpu))
+            breakpoint_clear(address);
         else
             stand_in_trap(cpu, frame, true);
         return true;
@@ -199,16 +208,18 @@ bool debugger_trap(struct trap_frame *frame)
 {
     struct cpu *cpu;
 
-    if (!monitor_is_on() || monitor_is_dead())
+    if (!monitor_is_on())
         return false;
     cpu = this_cpu();
     if (frame->vector == VECTOR_BP)
         return hit_breakpoint(cpu, frame);
     if (frame->vector != VECTOR_DB || !steps[cpu->index])
         return false;
-    steps[cpu->index] = false;
     write_dr6(read_dr6() & ~DR6_BS);
+    steps[cpu->index] = false;
     frame->rflags &= ~RFLAGS_TF;
-    stand_in_trap(cpu, frame, false);
+    /* The session may have ended meanwhile. */
+    if (on)
+        stand_in_trap(cpu, frame, false);
     return true;
 }

@@ -202,6 +202,8 @@ void gdb_stopped(struct gdb *gdb, u32 thread, u32 signal, bool at_breakpoint)
 {
     bool told = gdb->waiting;
 
+    if (!gdb->running && !told && signal == GDB_SIGTRAP)
+        return; /* it knows of another core's already */
     gdb->chosen = thread;
     gdb->control = 0;
     gdb->signal = signal;

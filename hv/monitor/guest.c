@@ -1,6 +1,7 @@
 #include "guest.h"
 
 #include "x86.h"
+#include "../insn.h"
 #include "../l0.h"
 #include "../vmcs.h"
 #include "../../mm/phys.h"
@@ -11,40 +12,48 @@
 #define PDPTES     4u
 #define CR3_PDPTES 0xffffffe0ull /* where it has them */
 
-static bool read01(const struct cpu *cpu, u32 encoding, u64 *value)
+/* Which VMCS is current is asked of the processor: a breakpoint in L0 may lie where L0 is between
+   two, and after a panic nothing else is certain. */
+static bool read_of(u64 pa, u32 encoding, u64 *value)
 {
+    u64 before = vmptrst();
     bool exists;
 
-    if (cpu->in_l2)
-        vmcs_switch(cpu->vmcs01_pa);
+    if (before == pa)
+        return vmread_try(encoding, value);
+    if (!vmptrld(pa))
+        return false;
     exists = vmread_try(encoding, value);
-    if (cpu->in_l2)
-        vmcs_switch(cpu->nested.current->pa);
+    /* Not active any more, as vmcs02_leave() leaves it. */
+    if (*(const u32 *)pool_va(pa) & VMCS_SHADOW)
+        vmclear(pa);
+    if (before != NO_ADDRESS)
+        vmptrld(before);
     return exists;
+}
+
+static bool read01(const struct cpu *cpu, u32 encoding, u64 *value)
+{
+    return read_of(cpu->vmcs01_pa, encoding, value);
 }
 
 static bool read02(const struct cpu *cpu, u32 encoding, u64 *value)
 {
-    const struct vmcs02 *slot = cpu->nested.current;
-    bool exists;
-
-    if (!cpu->in_l2)
-        vmcs_switch(slot->pa);
-    exists = vmread_try(encoding, value);
-    if (!cpu->in_l2)
-        vmcs02_leave(cpu, slot);
-    return exists;
+    return read_of(cpu->nested.current->pa, encoding, value);
 }
 
 /* What L1 has in a field that lives in vmcs02, where L0 may need it for another value. */
 static u64 not_borrowed(const struct vmcs02 *slot, u32 encoding)
 {
+    u64 value = 0;
+
     for (u32 i = 0; i < slot->borrowed_count; i++)
         if (slot->borrowed[i].field == encoding)
             return slot->borrowed[i].value;
     if (encoding == VMX_PREEMPTION_TIMER_VALUE && slot->timer_lent)
         return slot->timer;
-    return vmread(encoding);
+    read_of(slot->pa, encoding, &value);
+    return value;
 }
 
 /* While L1 runs: vmcs02 has the value, and struct vmcs12 not. */

@@ -1,6 +1,7 @@
 #include "io.h"
 
 #include "uart.h"
+#include "../epoch.h"
 #include "../inject.h"
 #include "../insn.h"
 #include "../l0.h"
@@ -18,6 +19,7 @@
 #define IO_PORT_SHIFT 16
 
 #define BITMAP_PORTS 0x8000u /* of the first bitmap: all serial ports lie there */
+#define PORTS        0x10000u
 
 static u64 bitmap_a, bitmap_b; /* vmcs01's */
 
@@ -63,6 +65,7 @@ void io_arm(struct cpu *cpu)
 
     if (proc & CPU_BASED_USE_IO_BITMAPS) {
         vmwrite(IO_BITMAP_A, merged_bitmap(cpu, vmcs12->io_bitmap_a));
+        epoch_catch_up(cpu); /* the page may have been write-protected just now */
         return;
     }
     vmwrite(IO_BITMAP_A, proc & CPU_BASED_UNCOND_IO_EXITING ? l0.ones_page : bitmap_a);
@@ -96,12 +99,10 @@ static void byte_out(u16 port, u8 value)
         port_out(port, value);
 }
 
-/* An access to more than one port is one to each: a 16550 has registers of a byte. */
-static void do_access(struct cpu *cpu, const struct access *access)
+/* An access to more than one port is one to each: a 16550 has registers of a byte. The value, or
+   its bytes that are read. */
+static u32 access_bytes(const struct access *access, u32 value)
 {
-    u64 *rax = &cpu->gpr[RAX];
-    u32 value = (u32)*rax;
-
     for (u32 i = 0; i < access->size; i++) {
         u16 port = (u16)(access->port + i);
 
@@ -110,6 +111,29 @@ static void do_access(struct cpu *cpu, const struct access *access)
         else
             byte_out(port, (u8)(value >> 8 * i));
     }
+    return value;
+}
+
+/* Another device's registers may be wider. */
+static u32 access_elsewhere(const struct access *access, u32 value)
+{
+    u32 kept = access->size == 4 ? 0 : value & ~0u << 8 * access->size;
+
+    if (access->in)
+        return kept | port_in_wide(access->port, access->size);
+    port_out_wide(access->port, access->size, value);
+    return value;
+}
+
+static void do_access(struct cpu *cpu, const struct access *access)
+{
+    u64 *rax = &cpu->gpr[RAX];
+    u32 value = (u32)*rax;
+
+    if (uart_has(access->port, access->size))
+        value = access_bytes(access, value);
+    else
+        value = access_elsewhere(access, value);
     if (access->in)
         *rax = access->size == 4 ? value : (*rax & ~0xffffffffull) | value;
 }
@@ -154,8 +178,8 @@ void exit_io(struct cpu *cpu)
     emulate(cpu, &access);
 }
 
-/* The access, to one of the monitor's ports at least, is one that L1 wants to exit, as at the
-   entry; what it has changed since in its bitmap may or may not count. */
+/* The access is one that L1 wants to exit, as at the entry; what it has changed since in its
+   bitmaps may or may not count. SDM vol. 3, "Instructions That Cause VM Exits Conditionally". */
 static bool l1_wants(const struct vmcs12 *vmcs12, const struct access *access)
 {
     u32 proc = vmcs12->cpu_based_vm_exec_control;
@@ -164,21 +188,30 @@ static bool l1_wants(const struct vmcs12 *vmcs12, const struct access *access)
     if (!(proc & CPU_BASED_USE_IO_BITMAPS))
         return proc & CPU_BASED_UNCOND_IO_EXITING;
     for (u32 port = access->port; port < access->port + access->size; port++) {
-        phys_read(&byte, vmcs12->io_bitmap_a + port / 8, 1);
+        if (port >= PORTS)
+            return true; /* it wraps: exits whatever the bitmaps say */
+        phys_read(&byte,
+                  port < BITMAP_PORTS ? vmcs12->io_bitmap_a + port / 8
+                                      : vmcs12->io_bitmap_b + (port - BITMAP_PORTS) / 8,
+                  1);
         if (byte >> port % 8 & 1)
             return true;
     }
     return false;
 }
 
-bool io_by_l2(struct cpu *cpu)
+bool io_is_own(const struct cpu *cpu)
 {
     const struct access access = decode(vmread(EXIT_QUALIFICATION));
 
-    if (!uart_has(access.port, access.size) || l1_wants(cpu->nested.current->vmcs12, &access))
-        return false;
+    return !l1_wants(cpu->nested.current->vmcs12, &access);
+}
+
+void io_by_l2(struct cpu *cpu)
+{
+    const struct access access = decode(vmread(EXIT_QUALIFICATION));
+
     emulate(cpu, &access);
     if (l2_wants_mtf(cpu))
         l2_exit_to_l1(cpu, EXIT_REASON_MONITOR_TRAP_FLAG, 0);
-    return true;
 }

@@ -169,10 +169,11 @@ static bool write_l0(const struct cpu *cpu, const struct gdb_registers *from)
     return true;
 }
 
-/* The VMCS of the guest that runs is current. What its flags may be is the processor's to check. */
+/* The VMCS of the guest that runs is current, if L0 does not stand in the middle of its work. What
+   its flags may be is the processor's to check. */
 static bool write_guest(struct cpu *cpu, u32 level, const struct gdb_registers *from)
 {
-    if (level != guest_running(cpu))
+    if (l0_frames[cpu->index] || level != guest_running(cpu))
         return false;
     for (u32 i = 0; i < ARRAY_SIZE(gpr_place); i++)
         cpu->gpr[i] = from->value[gpr_place[i]];

@@ -21,6 +21,7 @@
 
 #define COM1_PORT    0x3f8 /* shared with L1, which has its console there */
 #define BYTES_A_LOOK 64u   /* so that a core that is flooded goes on */
+#define DEAD_SECONDS 10u
 #define BUSY_SECONDS 2u
 #define STAND_PART   4u /* of a second that cores are waited for */
 
@@ -143,6 +144,9 @@ static bool wait_for(struct request *request)
         if (rdtsc() - start > l0.boot.tsc_hz &&
             change_request(request, REQUEST_PENDING, REQUEST_NONE))
             return false;
+        /* It has met with an exception, and nothing goes on there. */
+        if (monitor.dead && rdtsc() - start > DEAD_SECONDS * l0.boot.tsc_hz)
+            return false;
         pause();
     }
     __atomic_store_n(&request->state, REQUEST_NONE, __ATOMIC_RELAXED);
@@ -243,6 +247,8 @@ static __attribute__((noinline)) void stand_still(struct cpu *cpu)
     __atomic_store_n(&o->stands, true, __ATOMIC_RELEASE);
     while (monitor_stands() && __atomic_load_n(&o->step, __ATOMIC_ACQUIRE) != STEP_WANTED) {
         monitor_stand_a_while(cpu);
+        if (panicking)
+            panic_stop_this_core();
     }
     __atomic_store_n(&o->stands, false, __ATOMIC_RELEASE);
 }
@@ -386,7 +392,7 @@ static __attribute__((format(printf, 2, 3))) void announce(struct cpu *cpu, cons
 static bool is_watched(const struct cpu *cpu, u32 reason)
 {
     if (!cpu->in_l2 && reason == EXIT_REASON_TRIPLE_FAULT)
-        return true;
+        return uart_is_taken();
     return reason == monitor_watch.reason && monitor_watch.level == (cpu->in_l2 ? 2u : 1u);
 }
 
@@ -419,13 +425,14 @@ void monitor_look(struct cpu *cpu)
 
     serve(cpu);
     look_at_step(cpu, reason);
-    if (is_watched(cpu, reason)) {
+    if (ends_step(cpu, reason) && is_watched(cpu, reason)) {
         monitor_stop();
         tell_place(cpu, cpu->in_l2 ? "L2's exit" : "L1's exit", exit_reason_name(reason));
     }
-    if (now >= cpu->observer.next_look) {
+    /* Whatever L1 does to the time-stamp counter. */
+    if (now - cpu->observer.last_look >= timer_period(monitor_is_busy())) {
         read_typed(cpu);
-        cpu->observer.next_look = now + timer_period(monitor_is_busy());
+        cpu->observer.last_look = now;
     }
     if (monitor_stands() && cpu->observer.step == STEP_NOT)
         stand_still(cpu);
@@ -440,10 +447,12 @@ void monitor_look_after(struct cpu *cpu)
         tell_place(cpu, "stepped:", cpu->in_l2 ? "L2" : "L1");
         stand_still(cpu);
     }
-    if (o->step != STEP_NOT) {
+    /* What was asked while this exit was another's kick, which is over. */
+    serve(cpu);
+    if (monitor_stands() && o->step == STEP_NOT)
+        stand_still(cpu);
+    if (o->step != STEP_NOT)
         o->step = STEP_RUNS;
-        set_monitor_trap(true);
-    }
 }
 
 /* ---- Start and end ---- */

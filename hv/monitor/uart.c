@@ -14,6 +14,8 @@ static struct {
     struct spinlock lock; /* of all but the port */
     u16 port;
     bool shared, taken;
+    bool looped;            /* what comes in may be what L1 has sent to itself */
+    bool fifo;              /* L1 has switched it on */
     u8 line_errors;         /* that L0's look at the line status has cleared: L1 is to see them */
     struct buffer typed;    /* for the monitor */
     struct buffer l1_input; /* for L1, of a shared one */
@@ -52,6 +54,8 @@ bool uart_init(u16 port, u32 baud, bool shared)
 {
     uart.shared = shared;
     uart.port = is_there(port) && serial_init(port, shared ? 0 : baud) ? port : 0;
+    if (uart.port && !shared)
+        serial_out(port, UART_IER, 0); /* the firmware's, whose interrupts L1 would get */
     return uart.port;
 }
 
@@ -63,35 +67,50 @@ bool uart_has(u16 port, u32 count)
 /* The data register is the divisor's now. */
 static bool latch_is_open(void) { return serial_in(uart.port, UART_LCR) & LCR_DLAB; }
 
-/* What L1 sends to itself comes in as if it were typed. */
-static bool is_loop(void) { return serial_in(uart.port, UART_MCR) & MCR_LOOP; }
+static bool is_loop(void) { return uart.shared && (serial_in(uart.port, UART_MCR) & MCR_LOOP); }
 
-static void receive(u8 byte, bool loop)
+/* What L1 sends to itself comes in as if it were typed: also what was on its way when L1 has ended
+   the loop. */
+static void follow_loop(u8 status)
+{
+    if (is_loop())
+        uart.looped = true;
+    else if ((status & (LSR_ALL_SENT | LSR_DATA_READY)) == LSR_ALL_SENT)
+        uart.looped = false;
+}
+
+static void receive(u8 byte)
 {
     if (!uart.shared)
         push(&uart.typed, byte);
-    else if (byte == UART_ESCAPE && !loop)
+    else if (byte == UART_ESCAPE && !uart.looped)
         uart.taken = !uart.taken;
     else
-        push(uart.taken && !loop ? &uart.typed : &uart.l1_input, byte);
+        push(uart.taken && !uart.looped ? &uart.typed : &uart.l1_input, byte);
 }
 
-static void collect(void)
+/* Not for ever: a port that is none reads as all ones. */
+static void receive_all(void)
 {
-    bool loop;
-
-    if (uart.shared && latch_is_open())
-        return;
-    loop = uart.shared && is_loop();
-    /* Not for ever: a port that is none reads as all ones. */
     for (u32 i = 0; i < BUFFER_SIZE; i++) {
         u8 status = serial_in(uart.port, UART_LSR);
 
-        uart.line_errors |= status & LSR_ERRORS;
+        follow_loop(status);
+        if (!uart.taken || uart.looped)
+            uart.line_errors |= status & LSR_ERRORS;
         if (!(status & LSR_DATA_READY))
             return;
-        receive(serial_in(uart.port, UART_DATA), loop);
+        receive(serial_in(uart.port, UART_DATA));
     }
+}
+
+/* Whatever L1 has left the divisor's latch at. */
+static void collect(void)
+{
+    u8 line_control = serial_begin(uart.port);
+
+    receive_all();
+    serial_end(uart.port, line_control);
 }
 
 bool uart_get(u8 *byte)
@@ -117,10 +136,22 @@ void uart_put(u8 byte)
         return;
     spin_lock(&uart.lock);
     collect();
-    line_control = serial_begin(uart.port);
-    serial_put(uart.port, byte);
-    serial_end(uart.port, line_control);
+    if (!is_loop()) { /* or L1 would read it */
+        line_control = serial_begin(uart.port);
+        serial_put(uart.port, byte);
+        serial_end(uart.port, line_control);
+    }
     spin_unlock(&uart.lock);
+}
+
+#define LOCK_POLLS 1000000u /* more than a byte takes at 9600 baud */
+
+bool uart_is_busy(void)
+{
+    for (u32 i = 0; i < LOCK_POLLS; i++)
+        if (!__atomic_load_n(&uart.lock.taken, __ATOMIC_RELAXED))
+            return false;
+    return true;
 }
 
 bool uart_is_taken(void) { return uart.port && (!uart.shared || uart.taken); }
@@ -138,8 +169,8 @@ void uart_recover(void)
 #define IIR_NONE     0x01
 #define IIR_RECEIVED 0x04
 #define IIR_FIFO_ON  0xc0
+#define FCR_ENABLE   0x01
 #define FCR_CLEAR_IN 0x02
-#define LSR_ALL_SENT 0x60
 
 static u8 guest_data(void)
 {
@@ -155,7 +186,7 @@ static u8 guest_interrupt(void)
     collect();
     if (!is_empty(&uart.l1_input) && !latch_is_open() &&
         (serial_in(uart.port, UART_IER) & IER_RECEIVED))
-        return IIR_FIFO_ON | IIR_RECEIVED;
+        return (uart.fifo ? IIR_FIFO_ON : 0) | IIR_RECEIVED;
     return serial_in(uart.port, UART_FCR);
 }
 
@@ -212,6 +243,8 @@ void uart_guest_out(u16 port, u8 value)
     /* What came in before belongs to the state before. */
     if (reg == UART_MCR || reg == UART_LCR)
         collect();
+    if (reg == UART_FCR)
+        uart.fifo = value & FCR_ENABLE;
     if (reg == UART_FCR && (value & FCR_CLEAR_IN))
         uart.l1_input.first = uart.l1_input.end;
     serial_out(uart.port, reg, value);

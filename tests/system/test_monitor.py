@@ -113,6 +113,8 @@ QUESTIONS = (
 WRONG = (
     ("frobnicate", "no such command"),
     ("s", "ambiguous command"),
+    ("powerof", "no such command"),
+    ("rese", "no such command"),
     ("cpu", "usage: cpu CORE"),
     ("cpu 99", "there is no core 99"),
     ("cpu -1", "usage"),
@@ -271,7 +273,7 @@ def noise(rng: random.Random, count: int) -> bytes:
                             b"#00", b"\x7f", b"\x03", b"trace ", b"help ")),
     )
     data = b"".join(rng.choice(pieces)() for _ in range(count // 8))
-    for harmful in (b"rese", b"powero"):
+    for harmful in (b"reset", b"poweroff"):
         data = data.replace(harmful, b"")
     return data[:count]
 

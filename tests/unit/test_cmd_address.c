@@ -44,10 +44,7 @@ bool parse_number(const char *text, u64 *number)
 
 const char *const level_choices[] = {"l1", "l2", NULL};
 
-u32 level_of(const char *word)
-{
-    return !strcmp(word, "l1") ? 1 : !strcmp(word, "l2") ? 2 : 0;
-}
+u32 level_of(const char *word) { return !strcmp(word, "l1") ? 1 : !strcmp(word, "l2") ? 2 : 0; }
 
 bool demand_guest(const struct cpu *cpu, u32 level)
 {
@@ -75,12 +72,6 @@ void vmcs_switch(u64 pa)
     memcpy(fake_vmcs, parked[loaded], sizeof(fake_vmcs));
 }
 
-void vmcs02_leave(const struct cpu *cpu, const struct vmcs02 *slot)
-{
-    assert_int_equal(loaded, slot->pa == VMCS02);
-    vmcs_switch(cpu->vmcs01_pa);
-}
-
 bool fake_rdmsr(u32 msr, u64 *value)
 {
     (void)msr, (void)value;
@@ -101,9 +92,11 @@ bool fake_vmclear(u64 pa)
 
 bool fake_vmptrld(u64 pa)
 {
-    (void)pa;
+    vmcs_switch(pa);
     return true;
 }
+
+u64 fake_vmptrst(void) { return loaded ? VMCS02 : VMCS01; }
 
 /* ---- A core ---- */
 

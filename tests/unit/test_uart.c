@@ -22,7 +22,7 @@ static struct {
     u8 sent[512];
     u32 sent_count;
     u8 errors;
-    bool absent;
+    bool absent, sending;
 } device;
 
 static bool latch(void) { return device.reg[UART_LCR] & LCR_DLAB; }
@@ -41,7 +41,7 @@ u8 serial_in(u16 port, u16 reg)
         return device.first == device.end ? 0 : device.in[device.first++];
     case UART_FCR: return device.first == device.end ? 0xc1 : 0xc4;
     case UART_LSR:
-        value = (u8)(0x60 | device.errors | (device.first != device.end));
+        value = (u8)((device.sending ? 0x20 : 0x60) | device.errors | (device.first != device.end));
         device.errors = 0;
         return value;
     default: return device.reg[reg];
@@ -68,8 +68,21 @@ bool serial_init(u16 port, u32 baud)
 }
 
 void serial_put(u16 port, u8 byte) { serial_out(port, UART_DATA, byte); }
-u8 serial_begin(u16 port) { return serial_in(port, UART_LCR); }
-void serial_end(u16 port, u8 line_control) { serial_out(port, UART_LCR, line_control); }
+
+u8 serial_begin(u16 port)
+{
+    u8 line_control = serial_in(port, UART_LCR);
+
+    if (line_control & LCR_DLAB)
+        serial_out(port, UART_LCR, line_control & (u8)~LCR_DLAB);
+    return line_control;
+}
+
+void serial_end(u16 port, u8 line_control)
+{
+    if (line_control & LCR_DLAB)
+        serial_out(port, UART_LCR, line_control);
+}
 
 void serial_recover(u16 port)
 {
@@ -247,6 +260,42 @@ static void loop_back(void **state)
     }
 }
 
+/* What L1 has sent comes in after it has ended the loop. */
+static void loop_in_flight(void **state)
+{
+    (void)state;
+    start(true);
+    out(UART_MCR, MCR_LOOP);
+    device.sending = true;
+    assert_string_equal(monitor_gets(), "");
+    out(UART_MCR, 0);
+    assert_string_equal(monitor_gets(), "");
+    type("\x1e");
+    device.sending = false;
+    assert_string_equal(monitor_gets(), "");
+    assert_false(uart_is_taken());
+    assert_string_equal(l1_gets(), "\x1e");
+    type("\x1e");
+    assert_string_equal(monitor_gets(), "");
+    assert_true(uart_is_taken());
+    /* Nor does L1 read what the monitor prints. */
+    out(UART_MCR, MCR_LOOP);
+    uart_put('x');
+    assert_string_equal(l1_gets(), "");
+}
+
+/* An L1 that hangs while it sets the speed. */
+static void latch_left_open(void **state)
+{
+    (void)state;
+    start(true);
+    out(UART_LCR, LCR_DLAB | 3);
+    type("\x1e"
+         "cpus\r");
+    assert_string_equal(monitor_gets(), "cpus\r");
+    assert_int_equal(device.reg[UART_LCR], LCR_DLAB | 3);
+}
+
 static void line_errors(void **state)
 {
     (void)state;
@@ -302,10 +351,13 @@ static void overflow(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hidden),    cmocka_unit_test(absent),      cmocka_unit_test(shared_is_l1s),
-        cmocka_unit_test(escape),    cmocka_unit_test(interrupts),  cmocka_unit_test(divisor),
-        cmocka_unit_test(loop_back), cmocka_unit_test(line_errors), cmocka_unit_test(fifo_cleared),
-        cmocka_unit_test(sending),   cmocka_unit_test(overflow),
+        cmocka_unit_test(hidden),         cmocka_unit_test(absent),
+        cmocka_unit_test(shared_is_l1s),  cmocka_unit_test(escape),
+        cmocka_unit_test(interrupts),     cmocka_unit_test(divisor),
+        cmocka_unit_test(loop_back),      cmocka_unit_test(line_errors),
+        cmocka_unit_test(loop_in_flight), cmocka_unit_test(latch_left_open),
+        cmocka_unit_test(fifo_cleared),   cmocka_unit_test(sending),
+        cmocka_unit_test(overflow),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
