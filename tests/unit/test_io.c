@@ -16,7 +16,6 @@
 #include "hv/log.h"
 #include "hv/monitor/io.h"
 #include "hv/monitor/uart.h"
-#include "mm/phys.h"
 #include "vmx.h"
 #include "vmx/l2.h"
 #include "vmx/l2_exit.h"
