@@ -197,7 +197,7 @@ static bool hit_breakpoint(struct cpu *cpu, struct trap_frame *frame)
             stand_in_trap(cpu, frame, true);
         return true;
     }
-    /* Another core was here first, and the breakpoint is gone meanwhile: gdb took it, or went. */
+    /* Another core came here first, and gdb has taken the breakpoint away meanwhile. */
     if (!l0_read_byte(address, &now) || now == INT3)
         return false;
     frame->rip = address;
