@@ -41,7 +41,7 @@ struct observer {
 
     struct request request;
 
-    u32 kept[EXIT_REASON_COUNT]; /* exits of L2 behind which L2 went on; read by other cores */
+    u64 kept[EXIT_REASON_COUNT]; /* exits of L2 behind which L2 went on; read by other cores */
 
     /* Where L0's code stands still, for a debugger. */
     u64 stands_rip, stands_rsp, stands_rbp;

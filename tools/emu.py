@@ -66,6 +66,16 @@ def _listen() -> socket.socket:
     return server
 
 
+def _reader_of(port: socket.socket, log: Any) -> Any:
+    """The pexpect object over a serial port, which writes what it reads to the log."""
+    # Imported here: the terminal mode, `make run`, does without pexpect.
+    from pexpect import fdpexpect
+
+    reader = fdpexpect.fdspawn(port.fileno(), encoding="utf-8", codec_errors="replace")
+    reader.logfile_read = _TextLog(log)
+    return reader
+
+
 class Terminal:
     """Somebody at a serial port, with a log of what comes out of it."""
 
@@ -79,12 +89,7 @@ class Terminal:
     def reader(self) -> Any:
         """The pexpect object over the port."""
         if self._reader is None:
-            from pexpect import fdpexpect
-
-            self._reader = fdpexpect.fdspawn(
-                self.port.fileno(), encoding="utf-8", codec_errors="replace"
-            )
-            self._reader.logfile_read = _TextLog(self._log)
+            self._reader = _reader_of(self.port, self._log)
         return self._reader
 
     def expect(self, pattern: str | list[str], timeout: float = 60) -> "re.Match[str]":
@@ -129,32 +134,50 @@ class Terminal:
         return int(server.getsockname()[1])
 
     def _serve(self, server: socket.socket) -> None:
+        """Until the machine ends, or close() is called."""
         client: socket.socket | None = None
-        while True:
-            sources = [self.port, client or server]
-            try:
-                readable, _, _ = select.select(sources, [], [])
-                if server in readable:
-                    client = server.accept()[0]
-                    continue
+        try:
+            while True:
+                readable, _, _ = select.select([self.port, client or server], [], [])
                 if self.port in readable:
                     data = self.port.recv(4096)
+                    if not data:
+                        return
                     self._log.write(data)
-                    if client:
-                        client.sendall(data)
-                if client in readable:
-                    self.send(client.recv(4096) or self._gone(client))
-                    client = client if client.fileno() >= 0 else None
-            except (OSError, ValueError):
-                if self.port.fileno() < 0:
-                    server.close()
-                    return
-                client = None
+                    client = self._give(client, data)
+                if server in readable:
+                    client = server.accept()[0]
+                elif client in readable:
+                    client = self._take(client)
+        except (OSError, ValueError):
+            pass  # the port, or its log, is closed
+        finally:
+            server.close()
+            if client:
+                client.close()
 
     @staticmethod
-    def _gone(client: socket.socket) -> bytes:
+    def _give(client: socket.socket | None, data: bytes) -> socket.socket | None:
+        """What the machine says, to the client; that, or None if it has gone."""
+        if client:
+            try:
+                client.sendall(data)
+            except OSError:
+                client.close()
+                return None
+        return client
+
+    def _take(self, client: socket.socket) -> socket.socket | None:
+        """What the client types, to the machine; that, or None if it has gone."""
+        try:
+            typed = client.recv(4096)
+        except OSError:
+            typed = b""
+        self.send(typed)
+        if typed:
+            return client
         client.close()
-        return b""
+        return None
 
     def close(self) -> None:
         self.port.close()
@@ -333,14 +356,8 @@ panic: action=fatal
     def reader(self) -> Any:
         """The pexpect object over the first serial port."""
         if self._reader is None:
-            # Imported here: the terminal mode, `make run`, does without pexpect.
-            from pexpect import fdpexpect
-
             assert self.console
-            self._reader = fdpexpect.fdspawn(
-                self.console.fileno(), encoding="utf-8", codec_errors="replace"
-            )
-            self._reader.logfile_read = _TextLog(self._log)
+            self._reader = _reader_of(self.console, self._log)
         return self._reader
 
     def expect(self, pattern: str | list[str], timeout: float = 60) -> "re.Match[str]":

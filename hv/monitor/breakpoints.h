@@ -7,8 +7,8 @@
 
 #define INT3 0xcc
 
-/* As in struct gdb_backend. False: the address is not in L0's code, or in what a breakpoint itself runs, or
-   there are 16 already. */
+/* As in struct gdb_backend. False: the address is not in L0's code, or in what a breakpoint itself
+   runs, or there are 16 already. */
 bool breakpoint_set(u64 address);
 bool breakpoint_clear(u64 address);
 

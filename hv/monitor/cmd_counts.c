@@ -29,14 +29,15 @@ static u64 kept_of(u32 first, u32 end, u32 reason)
     u64 sum = 0;
 
     for (u32 i = first; i < end; i++)
-        sum += cpus[i]->observer.kept[reason];
+        sum += __atomic_load_n(&cpus[i]->observer.kept[reason], __ATOMIC_ACQUIRE);
     return sum;
 }
 
 static void say_reason(u32 first, u32 end, u32 level, u32 reason, u64 ticks)
 {
-    u64 count = sum_of(first, end, level, reason);
-    u64 more = count - shown.exits[level - 1][reason], kept;
+    /* Of those that L0 kept each is in the count already, which goes on meanwhile. */
+    u64 kept = kept_of(first, end, reason), count = sum_of(first, end, level, reason);
+    u64 more = count - shown.exits[level - 1][reason];
 
     shown.exits[level - 1][reason] = count;
     if (!count)
@@ -44,7 +45,6 @@ static void say_reason(u32 first, u32 end, u32 level, u32 reason, u64 ticks)
     say("  L%u %-22s %12lu", level, exit_reason_name(reason), count);
     if (ticks)
         say(" %10lu/s", more * l0.boot.tsc_hz / ticks);
-    kept = kept_of(first, end, reason);
     if (level == 1)
         say("  L0's\n");
     else

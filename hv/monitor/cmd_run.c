@@ -147,7 +147,9 @@ const struct command command_watch = {
     .summary = "stops all cores when L2 (or L1) exits so",
     .details =
         "Before anybody has handled the exit: `vmcs 02` has all that the processor says of it.\n"
-        "`go` handles it, and goes on to the next one. A triple fault of L1 always stops.\n",
+        "`go` handles it, and goes on to the next one. L1's triple fault stops without it, but "
+        "where\n"
+        "L1 has the port.\n",
     .place = ANY_CORE,
     .run = run_watch,
     .choices = watch_choices,

@@ -112,8 +112,7 @@ static bool cut(const char *line)
 /* The word, of that length, is the name, or its beginning. */
 static bool is_meant(const struct command *command, const char *word, size_t length)
 {
-    return text_shared(word, command->name) >= length &&
-           !(command->whole && command->name[length]);
+    return text_shared(word, command->name) >= length && !(command->whole && command->name[length]);
 }
 
 /* Finds the command that a word, which need not end there, names or begins. Returns the last of

@@ -99,8 +99,8 @@ static void byte_out(u16 port, u8 value)
         port_out(port, value);
 }
 
-/* An access to more than one port is one to each: a 16550 has registers of a byte. The value, or its
-   bytes that are read. */
+/* An access to more than one port is one to each: a 16550 has registers of a byte. The value, or
+   its bytes that are read. */
 static u32 access_bytes(const struct access *access, u32 value)
 {
     for (u32 i = 0; i < access->size; i++) {
@@ -178,8 +178,8 @@ void exit_io(struct cpu *cpu)
     emulate(cpu, &access);
 }
 
-/* The access is one that L1 wants to exit, as at the entry; what it has changed since in its bitmaps
-   may or may not count. SDM vol. 3, "Instructions That Cause VM Exits Conditionally". */
+/* The access is one that L1 wants to exit, as at the entry; what it has changed since in its
+   bitmaps may or may not count. SDM vol. 3, "Instructions That Cause VM Exits Conditionally". */
 static bool l1_wants(const struct vmcs12 *vmcs12, const struct access *access)
 {
     u32 proc = vmcs12->cpu_based_vm_exec_control;

@@ -17,8 +17,8 @@ void io_arm(struct cpu *cpu);
 /* Handles an exit by IN, OUT, INS or OUTS of L1. */
 void exit_io(struct cpu *cpu);
 
-/* The same of L2, with vmcs02 current. Whether L1 does not want the exit; then io_by_l2() handles it, and
-   L2 runs next, or L1 if it asked for the monitor trap flag. */
+/* The same of L2, with vmcs02 current. Whether L1 does not want the exit; then io_by_l2() handles
+   it, and L2 runs next, or L1 if it asked for the monitor trap flag. */
 bool io_is_own(const struct cpu *cpu);
 void io_by_l2(struct cpu *cpu);
 

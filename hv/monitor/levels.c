@@ -170,7 +170,7 @@ static bool write_l0(const struct cpu *cpu, const struct gdb_registers *from)
 }
 
 /* The VMCS of the guest that runs is current, if L0 does not stand in the middle of its work. What
- * its flags may be is the processor's to check. */
+   its flags may be is the processor's to check. */
 static bool write_guest(struct cpu *cpu, u32 level, const struct gdb_registers *from)
 {
     if (l0_frames[cpu->index] || level != guest_running(cpu))

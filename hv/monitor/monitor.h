@@ -47,7 +47,8 @@ void monitor_choose(u32 core);
 void monitor_execute(const char *line);
 
 /* Runs a function on a core, and waits until it has. False, having said why, if that core runs
-   without Plastron, waits for a SIPI, or does not begin within a second. */
+   without Plastron, waits for a SIPI, or does not begin within a second; after a panic also if it
+   does not end within ten. */
 bool monitor_run_on(u32 core, void (*run)(struct cpu *cpu, void *argument), void *argument);
 
 /* Somebody has typed something, which is lost: a command that goes on for long ends. */

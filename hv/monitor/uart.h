@@ -24,7 +24,7 @@ bool uart_get(u8 *byte);
 /* Sends a byte; if the UART never takes it, it is lost. What is typed is read meanwhile. */
 void uart_put(u8 byte);
 
-/* Some core does one of these, for longer than that takes: this one, in which it was interrupted. */
+/* Some core is in one of these for longer than it takes: this one, which was interrupted there. */
 bool uart_is_busy(void);
 
 /* What is typed is for the monitor now: always, but on a shared port. */

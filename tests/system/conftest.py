@@ -20,6 +20,8 @@ REFUSED = r"Plastron: not started: ([^\r\n]*)[\r\n]"
 PROMPT = r"L1# (\x1b\[6n)?"
 # From 3 CPUs on the firmware's parked processors slow Bochs down: see EMULATOR.md.
 BOOT_SECONDS = {1: 150, 2: 200, 4: 600, 8: 1800}
+# In L1's shell: L2s that come and go, until job 1 is ended.
+BUSY_L2 = "while :; do kvmguest timer long paging; done >/dev/null 2>&1 & true"
 KVM_MODES = ("hello", "real", "long", "paging", "timer", "twovcpu")
 
 

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import KVM_MODES, TOP, Boot, L1
+from conftest import BUSY_L2, KVM_MODES, TOP, Boot, L1
 
 ELF = TOP / "build" / "plastron.elf"
-BUSY_L2 = "while :; do kvmguest timer long paging; done >/dev/null 2>&1 & true"
 
 
 @pytest.fixture(autouse=True)

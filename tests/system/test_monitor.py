@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from conftest import KVM_MODES, LOGS, TOP, Boot, L1
+from conftest import BUSY_L2, KVM_MODES, LOGS, TOP, Boot, L1
 from emu import Machine
 from mkimage import make_image
 
 PANIC_BUILD = TOP / "build" / "panic" / "plastron.efi"
 PROMPT = r"plastron \d+( stopped| panic)?> "
-BUSY_L2 = "while :; do kvmguest timer long paging; done >/dev/null 2>&1 & true"
 NOISE = 1_000_000
 CORES = pytest.mark.parametrize("cpus", (1, 2))
 
@@ -269,8 +268,9 @@ def noise(rng: random.Random, count: int) -> bytes:
     pieces: tuple[Callable[[], bytes], ...] = (
         lambda: rng.randbytes(16),
         lambda: bytes(rng.choices(b"abcdefghijklmnopqrstuvwxyz 0123456789x", k=12)) + b"\r",
-        lambda: rng.choice((b"mem p ", b"vmcs 02 ", b"ept ", b"regs ", b"\x1b[A", b"\x1b[", b"\t", b"+$", b"+$qSupported:x#00",
-                            b"#00", b"\x7f", b"\x03", b"trace ", b"help ")),
+        lambda: rng.choice((b"mem p ", b"vmcs 02 ", b"ept ", b"regs ", b"trace ", b"help ",
+                            b"\x1b[A", b"\x1b[", b"\t", b"\x7f", b"\x03",
+                            b"+$", b"+$qSupported:x#00", b"#00")),
     )
     data = b"".join(rng.choice(pieces)() for _ in range(count // 8))
     for harmful in (b"reset", b"poweroff"):

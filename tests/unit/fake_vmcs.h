@@ -22,12 +22,15 @@ bool fake_wrmsr(u32 msr, u64 value);
 
 u64 fake_rdtsc(void);
 
-/* IN and OUT of a byte. */
+/* IN and OUT of a byte, and of 1, 2 or 4. */
 u8 fake_port_in(u16 port);
 void fake_port_out(u16 port, u8 value);
+u32 fake_port_in_wide(u16 port, u32 size);
+void fake_port_out_wide(u16 port, u32 size, u32 value);
 
 bool fake_vmclear(u64 pa);
 bool fake_vmptrld(u64 pa);
+u64 fake_vmptrst(void);
 
 static inline u64 vmread(enum vmcs_field field)
 {
@@ -63,7 +66,6 @@ static inline void vmcs_change(enum vmcs_field field, u64 mask, u64 value)
 }
 
 static inline bool vmclear(u64 pa) { return fake_vmclear(pa); }
-u64 fake_vmptrst(void);
 static inline u64 vmptrst(void) { return fake_vmptrst(); }
 static inline bool vmptrld(u64 pa) { return fake_vmptrld(pa); }
 
@@ -80,14 +82,12 @@ static inline void vmcs_write_pdptes(const u64 pdpte[4])
         vmwrite((enum vmcs_field)(GUEST_PDPTR0 + 2 * i), pdpte[i]);
 }
 
-u32 fake_port_in_wide(u16 port, u32 size);
-void fake_port_out_wide(u16 port, u32 size, u32 value);
+static inline u64 rdtsc(void) { return fake_rdtsc(); }
 static inline u32 port_in_wide(u16 port, u32 size) { return fake_port_in_wide(port, size); }
 static inline void port_out_wide(u16 port, u32 size, u32 value)
 {
     fake_port_out_wide(port, size, value);
 }
-static inline u64 rdtsc(void) { return fake_rdtsc(); }
 static inline u8 port_in(u16 port) { return fake_port_in(port); }
 static inline void port_out(u16 port, u8 value) { fake_port_out(port, value); }
 

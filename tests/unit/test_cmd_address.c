@@ -44,10 +44,7 @@ bool parse_number(const char *text, u64 *number)
 
 const char *const level_choices[] = {"l1", "l2", NULL};
 
-u32 level_of(const char *word)
-{
-    return !strcmp(word, "l1") ? 1 : !strcmp(word, "l2") ? 2 : 0;
-}
+u32 level_of(const char *word) { return !strcmp(word, "l1") ? 1 : !strcmp(word, "l2") ? 2 : 0; }
 
 bool demand_guest(const struct cpu *cpu, u32 level)
 {

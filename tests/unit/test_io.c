@@ -16,7 +16,6 @@
 #include "hv/log.h"
 #include "hv/monitor/io.h"
 #include "hv/monitor/uart.h"
-#include "mm/phys.h"
 #include "vmx.h"
 #include "vmx/l2.h"
 #include "vmx/l2_exit.h"
@@ -339,8 +338,8 @@ static void nothing_is_done(void)
     assert_int_equal(vmread(GUEST_RIP), RIP);
 }
 
-/* Elsewhere than at the monitor's ports, too, an exit that L1 does not want is none of its own: as where
-   it has cleared a bit since. It is one access then. */
+/* Elsewhere than at the monitor's ports, too, an exit that L1 does not want is none of its own: as
+   where it has cleared a bit since. It is one access then. */
 static void other_ports(void **state)
 {
     (void)state;

@@ -10,7 +10,6 @@
 
 #include "hv/l0.h"
 #include "hv/leaves.h"
-#include "plastron_cpuid.h"
 #include "plastron_version.h"
 
 #define SUBLEAVES 0x20000u /* all that any leaf has, and as many more */
