@@ -7,6 +7,7 @@
 #include "../msr.h"
 #include "../trap.h"
 #include "../../vmx/bitmaps.h"
+#include "../../vmx/check.h"
 
 static const struct {
     const char *name;
@@ -61,6 +62,18 @@ static u32 field_of(u32 msr)
 /* Where L0 answers instead of the processor. */
 static bool is_l0s(u32 msr) { return msr < LOW_MSRS && bitmap_test(pool_va(l0.msr_bitmap01), msr); }
 
+/* SDM vol. 3, "Time-Stamp Counter Offsetting" and "TSC Scaling". */
+static u64 l2_tsc(struct cpu *cpu, u64 tsc)
+{
+    const struct vmcs12 *vmcs12 = cpu->nested.current->vmcs12;
+
+    if (!(vmcs12->cpu_based_vm_exec_control & CPU_BASED_USE_TSC_OFFSETING))
+        return tsc;
+    if (vmcs12_secondary(vmcs12) & SECONDARY_EXEC_TSC_SCALING)
+        tsc = (u64)((unsigned __int128)tsc * l2_field(cpu, TSC_MULTIPLIER) >> 48);
+    return tsc + l2_field(cpu, TSC_OFFSET);
+}
+
 static bool run_msr(struct cpu *cpu, const struct words *words)
 {
     u64 value;
@@ -74,6 +87,8 @@ static bool run_msr(struct cpu *cpu, const struct words *words)
         say("core %u: RDMSR of %#x is #GP(0)\n", cpu->index, msr);
         return true;
     }
+    if (msr == MSR_IA32_TSC && guest_running(cpu) == 2)
+        value = l2_tsc(cpu, value);
     say("core %u: L%u's MSR %#x is %#lx%s\n", cpu->index, guest_running(cpu), msr, value,
         field_of(msr) ? ""
         : is_l0s(msr) ? ", by L0"

@@ -148,11 +148,22 @@ static void add_to(u64 *reg, u64 mask, u64 value)
     *reg = mask == 0xffff ? (*reg & ~mask) | (sum & mask) : sum & mask;
 }
 
+/* By the address size, which not every processor tells; then it is taken to be the code's own. SDM vol.
+   3, "VM-Exit Instruction Information" for INS and OUTS. */
+static u64 address_mask(void)
+{
+    static const u64 masks[4] = {0xffff, 0xffffffff, ~0ull, ~0ull};
+    u64 code = vmread(GUEST_CS_AR_BYTES);
+
+    if (l0.hw.basic & VMX_BASIC_INS_OUTS)
+        return masks[vmread32(VMX_INSTRUCTION_INFO) >> 7 & 3];
+    return code & AR_L_MASK ? ~0ull : code & AR_DB_MASK ? 0xffffffff : 0xffff;
+}
+
 /* INS and OUTS move nothing: nobody uses them at a serial port. */
 static void skip_string(struct cpu *cpu, const struct access *access)
 {
-    static const u64 masks[4] = {0xffff, 0xffffffff, ~0ull, ~0ull};
-    u64 mask = masks[vmread32(VMX_INSTRUCTION_INFO) >> 7 & 3];
+    u64 mask = address_mask();
     u64 count = access->repeated ? cpu->gpr[RCX] & mask : 1;
 
     deviation("INS or OUTS at the monitor's port %#x moves no data", access->port);

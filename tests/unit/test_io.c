@@ -319,6 +319,7 @@ static void strings_move_pointers_alone(void **state)
             memcpy(wanted, cpu.gpr, sizeof(wanted));
             wanted[RCX] = rows[i].rcx_after;
             wanted[in ? RDI : RSI] = rows[i].pointer_after;
+            l0.hw.basic = VMX_BASIC_INS_OUTS;
             vmwrite(VMX_INSTRUCTION_INFO, rows[i].address_size << 7);
             vmwrite(GUEST_RFLAGS, RFLAGS_FIXED | (rows[i].down ? RFLAGS_DF : 0));
             qualify(COM2, rows[i].size, STRING | rows[i].kind | (in ? IN : 0));
