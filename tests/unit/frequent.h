@@ -5,6 +5,7 @@
 #ifndef PLASTRON_TESTS_FREQUENT_H
 #define PLASTRON_TESTS_FREQUENT_H
 
+#include "random.h"
 #include "test_check.h"
 
 #include "hv/l0.h"
@@ -13,19 +14,6 @@
 /* For vmx/direct.c: no field is missing. */
 struct l0 l0;
 u64 fake_vmcs[0x8000], fake_cr2, fake_cr4;
-
-static u64 random_state = 1;
-
-static u64 random_u64(void)
-{
-    u64 z = random_state += 0x9e3779b97f4a7c15ull;
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-    return z ^ z >> 31;
-}
-
-static u64 random_below(u64 bound) { return random_u64() % bound; }
 
 static const u16 all_fields[] = {
 #define X(name, encoding, member, needs) encoding,

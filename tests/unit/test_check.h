@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "mm/phys.h"
+#include "skylake.h"
 #include "vmx/check.h"
 
 /* Guest memory: words the rows set; all else reads as all ones, as hidden memory does. */
@@ -40,33 +41,6 @@ u64 phys_read64(u64 pa)
 }
 
 u32 phys_read32(u64 pa) { return (u32)phys_read64(pa); }
-
-/* IA32_VMX_* of Bochs' corei7_skylake_x. */
-static const struct vmx_caps skylake = {
-    .basic = 0x00d810000000002b,
-    .pin = 0x000000ff00000016,
-    .proc = 0xfff9fffe0401e172,
-    .exit = 0x407fffff00036dff,
-    .entry = 0x0000ffff000011ff,
-    .misc = 0x600401e0,
-    .cr0_fixed0 = 0x80000021,
-    .cr0_fixed1 = 0xffffffff,
-    .cr4_fixed0 = 0x2000,
-    .cr4_fixed1 = 0x3727ff,
-    .vmcs_enum = 0x54,
-    .proc2 = 0x02577fff00000000,
-    .ept_vpid = 0x00000f0106734141,
-    .vmfunc = 1,
-    .true_pin = 0x000000ff00000016,
-    .true_proc = 0xfff9fffe04006172,
-    .true_exit = 0x407fffff00036dfb,
-    .true_entry = 0x0000ffff000011fb,
-    .physical_bits = 40,
-    .linear_bits = 48,
-    .cr3_reserved = ~0ull << 40,
-    .perf_global_reserved = ~0x70000000full,
-    .pending_debug = PENDING_DBG_RTM,
-};
 
 #define TEST_CURRENT_VMCS 0x7000ull
 #define TEST_VAPIC        0x8000ull

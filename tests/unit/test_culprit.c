@@ -2,6 +2,7 @@
  * Rows for vmx/culprit.c: each breaks a valid vmcs12 in one way and names the field that is to be
  * found, and its bits. That there is a fault at all is said by vmx/check_*.c, in every test.
  */
+#include "random.h"
 #include "test_check.h"
 
 #include "hv/vmcs_names.h"
@@ -1185,19 +1186,6 @@ static void test_pairs(void **state)
     run_pairs(host_faults, ARRAY_SIZE(host_faults));
     run_pairs(guest_faults, ARRAY_SIZE(guest_faults));
 }
-
-static u64 random_state = 1;
-
-static u64 random_u64(void)
-{
-    u64 z = random_state += 0x9e3779b97f4a7c15ull;
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-    return z ^ z >> 31;
-}
-
-static u64 random_below(u64 bound) { return random_u64() % bound; }
 
 static const u16 encodings[] = {
 #define X(name, encoding, member, needs) encoding,

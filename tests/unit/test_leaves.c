@@ -11,6 +11,7 @@
 #include "hv/l0.h"
 #include "hv/leaves.h"
 #include "plastron_version.h"
+#include "skylake.h"
 
 #define SUBLEAVES 0x20000u /* all that any leaf has, and as many more */
 
@@ -19,22 +20,7 @@ u32 cpu_count;
 
 static struct cpu core;
 
-/* Bochs' Skylake-X, and one that has nothing but what the SDM says is always there. */
-static const struct vmx_caps skylake = {
-    .basic = 0x00d810000000002b,
-    .pin = 0x000000ff00000016,
-    .proc = 0xfff9fffe0401e172,
-    .exit = 0x407fffff00036dff,
-    .entry = 0x0000ffff000011ff,
-    .misc = 0x600401e0,
-    .proc2 = 0x02577fff00000000,
-    .ept_vpid = 0x00000f0106734141,
-    .vmfunc = 1,
-    .true_pin = 0x000000ff00000016,
-    .true_proc = 0xfff9fffe04006172,
-    .true_exit = 0x407fffff00036dfb,
-    .true_entry = 0x0000ffff000011fb,
-};
+/* A processor that has nothing but what the SDM says is always there. */
 static const struct vmx_caps oldest = {
     .basic = 0x0058100000000001,
     .pin = 0x0000001f00000016,

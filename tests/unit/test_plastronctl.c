@@ -16,6 +16,7 @@
 #include "hv/l0.h"
 #include "hv/leaves.h"
 #include "plastron_version.h"
+#include "skylake.h"
 #include "tools/plastronctl/plastronctl.h"
 
 #define CORES 3
@@ -163,22 +164,6 @@ static void assert_json(const char *expression)
     if (pclose(python))
         fail_msg("not so: %s\n%s", expression, out);
 }
-
-static const struct vmx_caps skylake = {
-    .basic = 0x00d810000000002b,
-    .pin = 0x000000ff00000016,
-    .proc = 0xfff9fffe0401e172,
-    .exit = 0x407fffff00036dff,
-    .entry = 0x0000ffff000011ff,
-    .misc = 0x600401e0,
-    .proc2 = 0x02577fff00000000,
-    .ept_vpid = 0x00000f0106734141,
-    .vmfunc = 1,
-    .true_pin = 0x000000ff00000016,
-    .true_proc = 0xfff9fffe04006172,
-    .true_exit = 0x407fffff00036dfb,
-    .true_entry = 0x0000ffff000011fb,
-};
 
 static void offer(feature_set mask)
 {
