@@ -99,7 +99,8 @@ void record_failure(const struct cpu *cpu, u32 reason, u64 rip_before)
     if (!is_vmx_instruction(reason) || vmread(GUEST_RIP) == rip_before)
         return;
     flags = vmread(GUEST_RFLAGS) & (RFLAGS_CF | RFLAGS_ZF);
-    if (!flags)
+    /* A debugger may have set both, where there is no VMCS to have the error. */
+    if (!flags || ((flags & RFLAGS_ZF) && !cpu->nested.current))
         return;
     record = begin_rare(cpu);
     record->rip = rip_before;

@@ -231,6 +231,17 @@ static void an_invalid_failure_without_a_vmcs(void **state)
         &(struct record){.kind = RECORD_VMFAIL, .reason = EXIT_REASON_VMREAD, .address = ~0ull});
 }
 
+/* gdb may have set RIP and RFLAGS while the core stood at the exit. */
+static void no_error_without_a_vmcs(void **state)
+{
+    (void)state;
+    cpu.nested.current = NULL;
+    vmwrite(GUEST_RIP, RIP + 3);
+    vmwrite(GUEST_RFLAGS, RFLAGS_FIXED | RFLAGS_ZF);
+    record_failure(&cpu, EXIT_REASON_VMREAD, RIP);
+    assert_int_equal(ring.written, 0);
+}
+
 static void entry_failed(void)
 {
     record_entry_failed(&cpu, VMX_EXIT_REASONS_FAILED_VMENTRY | EXIT_REASON_MSR_LOAD_FAIL, 3);
@@ -309,6 +320,7 @@ int main(void)
         cmocka_unit_test_setup(exits_that_are_not_recorded, setup),
         cmocka_unit_test(failed_instructions),
         cmocka_unit_test_setup(an_invalid_failure_without_a_vmcs, setup),
+        cmocka_unit_test_setup(no_error_without_a_vmcs, setup),
         cmocka_unit_test(what_is_rare),
         cmocka_unit_test(texts_are_l0s),
     };
